@@ -1,0 +1,1 @@
+"""Export: checkpoint → torch modules → ONNX graphs in a bundle, proved against torch. Needs the extra [export]."""

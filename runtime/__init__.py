@@ -1,0 +1,1 @@
+"""videoscene-rt: the deployment runtime for VideoScene."""
