@@ -99,8 +99,10 @@ class Preset(_Data):
     @model_validator(mode="after")
     def _sizes_fit(self) -> Preset:
         if self.frames % 8 != 1:
-            raise ValueError(f"frames must be 8k+1 (9, 17, 25, 33, 41, 49, …), not {self.frames}: "
-                             "the published autoencoder works in chunks of 9 and 8 frames")
+            raise ValueError(
+                f"frames must be 8k+1 (9, 17, 25, 33, 41, 49, …), not {self.frames}: "
+                "the published autoencoder works in chunks of 9 and 8 frames"
+            )
         step = SPATIAL_COMPRESSION * PATCH
         if self.height % step or self.width % step:
             raise ValueError(f"height and width must be multiples of {step}, not {self.height}×{self.width}")
@@ -114,4 +116,10 @@ class Preset(_Data):
     @property
     def latent_shape(self) -> tuple[int, int, int, int, int]:
         """Shape of every latent video: [1, T, 16, H/8, W/8]."""
-        return (1, self.latent_frames, LATENT_CHANNELS, self.height // SPATIAL_COMPRESSION, self.width // SPATIAL_COMPRESSION)
+        return (
+            1,
+            self.latent_frames,
+            LATENT_CHANNELS,
+            self.height // SPATIAL_COMPRESSION,
+            self.width // SPATIAL_COMPRESSION,
+        )

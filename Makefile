@@ -1,0 +1,51 @@
+# The project's habits. `make demo` and `make test` install what they need into .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= out/demo
+# Real photographs, where they lie beside the checkout; without them the demo and the tests say what they do instead.
+VSRT_DATA ?= $(abspath $(wildcard ../shared/data))
+export VSRT_DATA
+
+.PHONY: help install demo test test-slow lint format clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## install    create .venv and install the project with everything that export, tests and demo need
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "export needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[cpu,export,dev]'
+	@touch $@
+
+## demo       export the preset `tiny`, run one step on a real scene, write videos, contact sheet and report to out/demo
+demo: $(VENV)/.installed
+	$(BIN)/vsrt demo --out $(OUT)
+
+## test       the test suite (minutes, no GPU)
+test: $(VENV)/.installed
+	$(BIN)/pytest -n 2 --dist worksteal -m 'not slow'
+
+## test-slow  what needs more minutes or gigabytes
+test-slow: $(VENV)/.installed
+	$(BIN)/pytest -m slow
+
+## lint       ruff and mypy
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@rm -rf build/typing && mkdir -p build/typing/videoscene_rt
+	@ln -s $(abspath runtime)/* $(abspath engines) $(abspath export) build/typing/videoscene_rt/
+	MYPYPATH=build/typing $(BIN)/mypy
+
+## format     let ruff mend what it can
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf build out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,124 @@
+"""manifest.json: what a bundle says of itself. Validated on every reading; written once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from videoscene_rt.engines.errors import InputError
+from videoscene_rt.engines.preset import Preset
+from videoscene_rt.engines.specs import GraphSpec, Parity
+
+SCHEMA_VERSION = 1
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _inside(name: str) -> str:
+    parts = PurePosixPath(name)
+    if (
+        parts.is_absolute()
+        or not parts.parts
+        or ".." in parts.parts
+        or "\\" in name
+        or "\0" in name
+        or str(parts) != name
+    ):
+        raise ValueError(f"{name!r} is not a plain path inside the bundle")
+    return name
+
+
+BundlePath = Annotated[str, AfterValidator(_inside)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class FileEntry(_Data):
+    """One file of the bundle, as it was written."""
+
+    sha256: Sha256
+    bytes: int = Field(ge=0)
+
+
+class PolicyInfo(_Data):
+    """How the timestep is chosen: by the policy net ("ddpnet") or always the same ("constant"); ``timesteps`` are its candidates."""
+
+    kind: Literal["ddpnet", "constant"]
+    timesteps: tuple[Annotated[int, Field(ge=0, le=999)], ...]
+
+
+class Provenance(_Data):
+    """Where the weights and the graphs came from."""
+
+    created: str = Field(description="UTC, ISO 8601")
+    command: str
+    weights: Literal["seed", "checkpoint"]
+    seed: int
+    checkpoint_sha256: Sha256 | None = Field(default=None, description="digest over the checkpoint's files, by name")
+    weights_dtype: dict[str, str] = Field(description="dtype of each weight file: the checkpoint's")
+    versions: dict[str, str]
+
+
+class Manifest(_Data):
+    """Everything the runtime knows of a bundle before it opens a graph."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    preset: Preset
+    graphs: dict[str, GraphSpec]
+    policy: PolicyInfo
+    prompt_file: BundlePath
+    chain_parity: Parity
+    files: dict[BundlePath, FileEntry]
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Manifest:
+        for name, graph in self.graphs.items():
+            if graph.name != name:
+                raise ValueError(f"graphs.{name}: the graph calls itself {graph.name!r}")
+            if graph.file not in self.files:
+                raise ValueError(f"graphs.{name}: its file {graph.file!r} is not among the bundle's files")
+            for output, source in graph.state.items():
+                if graph.output(output).shape != graph.input(source).shape:
+                    raise ValueError(f"graphs.{name}: state {output} → {source} changes its shape")
+        if self.prompt_file not in self.files:
+            raise ValueError(f"prompt_file {self.prompt_file!r} is not among the bundle's files")
+        return self
+
+
+def parse_manifest(text: bytes | str, where: str) -> Manifest:
+    """Read a manifest.
+
+    Args:
+        text: the JSON document.
+        where: what to call it in messages.
+
+    Raises:
+        InputError: it is no JSON, its schema is newer than ours, or a field is wrong (the first one is named).
+    """
+    try:
+        data: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where} is not valid JSON: {error}", "export the bundle again") from error
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if isinstance(version, int) and not isinstance(version, bool) and version > SCHEMA_VERSION:
+        raise InputError(
+            f"{where} has schema version {version}; this videoscene-rt reads up to {SCHEMA_VERSION}",
+            "install a newer videoscene-rt, or export the bundle again with this one",
+        )
+    try:
+        return Manifest.model_validate_json(text)
+    except (ValidationError, KeyError) as error:
+        raise InputError(f"{where}: {_first_problem(error)}", "export the bundle again") from error
+
+
+def _first_problem(error: ValidationError | KeyError) -> str:
+    if isinstance(error, KeyError):
+        return f"a state names {error.args[0]!r}, which its graph does not have"
+    first = error.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"])) or "the document"
+    return f"{place}: {first['msg']}"

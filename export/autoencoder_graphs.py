@@ -1,0 +1,112 @@
+"""Both autoencoders' graphs to trace, under the contracts of docs/architecture.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from videoscene_rt.engines.chunking import FIRST_FRAMES, FIRST_LATENT_FRAMES, NEXT_FRAMES, NEXT_LATENT_FRAMES
+from videoscene_rt.engines.preset import LATENT_CHANNELS, TEMPORAL_COMPRESSION, CogVideoXAutoencoderSizes, Preset
+from videoscene_rt.engines.specs import TensorSpec
+from videoscene_rt.export.cogvideox_autoencoder import cogvideox_cache_layouts
+from videoscene_rt.export.cogvideox_autoencoder_graphs import cogvideox_autoencoder_graphs
+from videoscene_rt.export.graph_source import GraphSource, random_inputs
+from videoscene_rt.export.models import Models
+from videoscene_rt.export.tiny_autoencoder import TinyAutoencoder, decoder_memory_shapes, encoder_memory_shapes
+from videoscene_rt.export.tiny_autoencoder_graphs import tiny_autoencoder_graphs
+
+Shapes = Mapping[str, tuple[int, ...]]
+Specs = tuple[TensorSpec, ...]
+
+
+def autoencoder_graphs(models: Models, preset: Preset) -> list[GraphSource]:
+    """The five graphs of the preset's autoencoder."""
+    if isinstance(models.autoencoder, TinyAutoencoder):
+        return _tiny(models.autoencoder, preset)
+    return _cogvideox(models, preset)
+
+
+def _tiny(autoencoder: TinyAutoencoder, preset: Preset) -> list[GraphSource]:
+    modules = tiny_autoencoder_graphs(autoencoder)
+    assert not isinstance(preset.autoencoder, CogVideoXAutoencoderSizes)  # noqa: S101 - for the type checker
+    encoder = encoder_memory_shapes(preset.autoencoder, preset.height, preset.width)
+    decoder = decoder_memory_shapes(preset.autoencoder, preset.height, preset.width)
+    clip, latent = _frames(preset, preset.frames), _latent(preset, preset.latent_frames)
+    group, one = _frames(preset, TEMPORAL_COMPRESSION), _latent(preset, 1)
+    return [
+        _graph("encode_image", modules, _image(preset), (one,)),
+        _graph("encode_clip", modules, (clip,), (latent,)),
+        _graph("encode_stream", modules, (group,), (one,), reads=encoder, writes=encoder),
+        _graph("decode_clip", modules, (latent,), (clip,)),
+        _graph("decode_stream", modules, (one,), (group,), reads=decoder, writes=decoder),
+    ]
+
+
+def _cogvideox(models: Models, preset: Preset) -> list[GraphSource]:
+    assert isinstance(preset.autoencoder, CogVideoXAutoencoderSizes)  # noqa: S101 - for the type checker
+    encoder, decoder = cogvideox_cache_layouts(preset.autoencoder, preset.height, preset.width)
+    modules = cogvideox_autoencoder_graphs(models.autoencoder, encoder, decoder)
+    first, following = _frames(preset, FIRST_FRAMES), _frames(preset, NEXT_FRAMES)
+    latent_first, latent_next = _latent(preset, FIRST_LATENT_FRAMES), _latent(preset, NEXT_LATENT_FRAMES)
+    one = _latent(preset, 1)
+    enc, dec = encoder.shapes, decoder.shapes
+    return [
+        _graph("encode_image", modules, (*_image(preset), _posterior(one)), (one,)),
+        _graph("encode_first", modules, (first, _posterior(latent_first)), (latent_first,), writes=enc),
+        _graph("encode_next", modules, (following, _posterior(latent_next)), (latent_next,), reads=enc, writes=enc),
+        _graph("decode_first", modules, (latent_first,), (first,), writes=dec),
+        _graph("decode_next", modules, (latent_next,), (following,), reads=dec, writes=dec),
+    ]
+
+
+def _graph(
+    name: str,
+    modules: Mapping[str, nn.Module],
+    inputs: Specs,
+    outputs: Specs,
+    reads: Shapes | None = None,
+    writes: Shapes | None = None,
+) -> GraphSource:
+    """A graph that carries ``reads`` from the call before and ``writes`` for the next one."""
+    taken = _state(reads or {}, "", "state from the call before")
+    given = _state(writes or {}, "next_", "state for the next call")
+    every = (*inputs, *taken)
+    return GraphSource(
+        name=name,
+        module=modules[name],
+        inputs=every,
+        outputs=(*outputs, *given),
+        weights="autoencoder",
+        example=lambda rng: random_inputs(every, rng),
+        state={f"next_{name}": name for name in (reads or {})},
+    )
+
+
+def _state(shapes: Shapes, prefix: str, meaning: str) -> Specs:
+    return tuple(
+        TensorSpec(name=prefix + name, dtype="float32", shape=shape, meaning=meaning) for name, shape in shapes.items()
+    )
+
+
+def _frames(preset: Preset, count: int) -> TensorSpec:
+    return TensorSpec(name="frames", dtype="uint8", shape=(count, preset.height, preset.width, 3), meaning="video, RGB")
+
+
+def _latent(preset: Preset, count: int) -> TensorSpec:
+    shape = (1, count, LATENT_CHANNELS, *preset.latent_shape[3:])
+    return TensorSpec(name="latent", dtype="float32", shape=shape, meaning="latent in the student's scale")
+
+
+def _posterior(latent: TensorSpec) -> TensorSpec:
+    meaning = "standard normal; 0 for the posterior's mean"
+    return TensorSpec(name="posterior_noise", dtype="float32", shape=latent.shape, meaning=meaning)
+
+
+def _image(preset: Preset) -> Specs:
+    height, width = preset.height, preset.width
+    return (
+        TensorSpec(name="image", dtype="uint8", shape=(1, height, width, 3), meaning="condition image, RGB"),
+        TensorSpec(name="sigma", dtype="float32", shape=(1,), meaning="σ of the image's noise; 0 for none"),
+        TensorSpec(name="eta", dtype="float32", shape=(1, 3, height, width), meaning="η, standard normal"),
+    )

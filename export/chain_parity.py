@@ -1,0 +1,153 @@
+"""The whole chain of traced graphs against the published step in plain torch, every random tensor given to both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from videoscene_rt.engines.chunking import frame_chunks, latent_chunks
+from videoscene_rt.engines.preset import Preset
+from videoscene_rt.engines.specs import Parity
+from videoscene_rt.export.graph_source import GraphSource
+from videoscene_rt.export.models import Models
+from videoscene_rt.export.parity import PARITY_LIMIT, compare, require, run_file
+from videoscene_rt.export.reference import (
+    Autoencoder,
+    PublishedModules,
+    StepInputs,
+    StepNoises,
+    published_autoencoder,
+    published_step,
+)
+from videoscene_rt.export.schedule import alphas_cumprod
+from videoscene_rt.export.tiny_autoencoder import TinyAutoencoder, repeat_first_frame
+
+Arrays = dict[str, np.ndarray]
+
+
+def prove_chain(models: Models, preset: Preset, sources: list[GraphSource], folder: Path) -> Parity:
+    """Run one step both ways on a random cloud and random images, with everything that the published code draws.
+
+    Raises:
+        ParityError: z_r, z_0 or the frames differ by more than the limit.
+    """
+    rng = np.random.default_rng(2)
+    graphs = _Graphs(folder, {source.name: source for source in sources})
+    noises = _noises(preset, rng)
+    images = rng.integers(0, 256, (2, preset.height, preset.width, 3), dtype=np.uint8)
+    view = graphs.sources["renderer"].example(rng)
+    coarse = graphs.run("renderer", *(tensor.numpy() for tensor in view))["frames"]
+
+    z_r = _encode(graphs, preset, coarse, noises.video_posterior)
+    timestep = graphs.run("policy", z_r)["timestep"]
+    expected = published_step(
+        _modules(models, preset),
+        StepInputs(torch.from_numpy(coarse), *map(torch.from_numpy, images), models.prompt, int(timestep[0])),
+        noises,
+    )
+    condition = np.zeros_like(z_r)
+    condition[:, :1] = _encode_image(graphs, images[:1], noises.sigma, noises.first_eta, noises.first_posterior)
+    condition[:, -1:] = _encode_image(graphs, images[1:], noises.sigma, noises.last_eta, noises.last_posterior)
+    epsilon = noises.epsilon.numpy()
+    z_0 = graphs.run("student", z_r, condition, epsilon, models.prompt.numpy(), timestep)["z_0"]
+    found = {"z_r": z_r, "condition": condition, "z_0": z_0, "frames": _decode(graphs, preset, z_0)}
+    names = {"z_r": "z_r", "condition": "c", "z_0": "z_0", "frames": "frames"}
+    reference = {name: expected[theirs].numpy() for name, theirs in names.items()}
+    label = f"the published step in torch {torch.__version__}"
+    return require(compare(found, reference, label, PARITY_LIMIT), "chain")
+
+
+class _Graphs:
+    """The traced files, run once each on ONNX Runtime."""
+
+    def __init__(self, folder: Path, sources: dict[str, GraphSource]) -> None:
+        self.folder, self.sources = folder, sources
+
+    def run(self, name: str, *inputs: np.ndarray) -> Arrays:
+        source = self.sources[name]
+        named = {spec.name: array for spec, array in zip(source.inputs, inputs, strict=True)}
+        return run_file(self.folder / f"{name}.onnx", source, named)
+
+    def chunks(self, first: str, following: str, chunks: list[tuple[np.ndarray, ...]], output: str) -> list[np.ndarray]:
+        """Run a chunked half of the autoencoder, its caches handed on by hand."""
+        results: list[np.ndarray] = []
+        state: tuple[np.ndarray, ...] = ()
+        for number, chunk in enumerate(chunks):
+            found = self.run(first if number == 0 else following, *chunk, *state)
+            results.append(found.pop(output))
+            state = tuple(found.values())
+        return results
+
+
+def _encode(graphs: _Graphs, preset: Preset, frames: np.ndarray, noise: torch.Tensor) -> np.ndarray:
+    if "encode_clip" in graphs.sources:
+        return graphs.run("encode_clip", frames)["latent"]
+    posterior = _frames_first(noise)
+    spans = zip(frame_chunks(preset.frames), latent_chunks(preset.latent_frames), strict=True)
+    chunks = [(frames[a:b], np.ascontiguousarray(posterior[:, c:d])) for (a, b), (c, d) in spans]
+    return np.concatenate(graphs.chunks("encode_first", "encode_next", chunks, "latent"), axis=1)
+
+
+def _decode(graphs: _Graphs, preset: Preset, latent: np.ndarray) -> np.ndarray:
+    if "decode_clip" in graphs.sources:
+        return graphs.run("decode_clip", latent)["frames"]
+    chunks = [(np.ascontiguousarray(latent[:, a:b]),) for a, b in latent_chunks(preset.latent_frames)]
+    return np.concatenate(graphs.chunks("decode_first", "decode_next", chunks, "frames"))
+
+
+def _encode_image(
+    graphs: _Graphs, image: np.ndarray, sigma: float, eta: torch.Tensor, posterior: torch.Tensor
+) -> np.ndarray:
+    inputs = [image, np.array([sigma], np.float32), eta.numpy()]
+    if len(graphs.sources["encode_image"].inputs) == 4:
+        inputs.append(_frames_first(posterior))
+    return graphs.run("encode_image", *inputs)["latent"]
+
+
+def _frames_first(latent: torch.Tensor) -> np.ndarray:
+    """[1,16,T,h,w] → [1,T,16,h,w]."""
+    return np.ascontiguousarray(latent.permute(0, 2, 1, 3, 4).numpy())
+
+
+def _noises(preset: Preset, rng: np.random.Generator) -> StepNoises:
+    _, frames, channels, height, width = preset.latent_shape
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+
+    image, one = (1, 3, preset.height, preset.width), (1, channels, 1, height, width)
+    return StepNoises(
+        video_posterior=draw(1, channels, frames, height, width),
+        sigma=float(np.float32(np.exp(-3 + 0.5 * rng.standard_normal()))),
+        first_eta=draw(*image),
+        first_posterior=draw(*one),
+        last_eta=draw(*image),
+        last_posterior=draw(*one),
+        epsilon=draw(*preset.latent_shape),
+    )
+
+
+def _modules(models: Models, preset: Preset) -> PublishedModules:
+    alphas = torch.from_numpy(alphas_cumprod(preset.schedule.snr_shift))
+    if preset.schedule.rounding == "bfloat16":
+        alphas = alphas.to(torch.bfloat16)
+    autoencoder = models.autoencoder
+    if isinstance(autoencoder, TinyAutoencoder):
+        return PublishedModules(models.transformer, _tiny_reference(autoencoder), alphas)
+    return PublishedModules(models.transformer, published_autoencoder(autoencoder), alphas)
+
+
+def _tiny_reference(autoencoder: TinyAutoencoder) -> Autoencoder:
+    """The tiny autoencoder in diffusers' layout: video [1,3,F,H,W] in −1…1, latents [1,16,T,h,w], no posterior."""
+
+    def encode(video: torch.Tensor) -> tuple[torch.Tensor, None]:
+        pixels = (video[0].permute(1, 0, 2, 3) + 1) / 2
+        return autoencoder.encode(repeat_first_frame(pixels))[0].permute(1, 0, 2, 3)[None], None
+
+    def decode(latent: torch.Tensor) -> torch.Tensor:
+        frames = autoencoder.decode(latent[0].permute(1, 0, 2, 3))[0][3:]
+        return frames.permute(1, 0, 2, 3)[None] * 2 - 1
+
+    return Autoencoder(encode, decode, 1.0)

@@ -1,0 +1,118 @@
+"""Every traced graph is run by ONNX Runtime and compared with its torch module on inputs that the tracing never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from videoscene_rt.engines.engine import TensorView
+from videoscene_rt.engines.errors import VsrtError
+from videoscene_rt.engines.onnxruntime_engine import OnnxRuntimeBackend, OnnxRuntimeEngine
+from videoscene_rt.engines.specs import GraphSpec, Parity
+from videoscene_rt.export.graph_source import GraphSource
+
+Arrays = Mapping[str, np.ndarray]
+
+
+class ParityError(VsrtError):
+    """A traced graph does not compute what its torch module does: a defect of the export, never of the input."""
+
+
+def relative_l2(found: np.ndarray, expected: np.ndarray) -> float:
+    """‖found − expected‖₂ / ‖expected‖₂ in float64; the numerator alone where the reference is all zero.
+
+    NaN or infinity anywhere gives infinity.
+    """
+    found64, expected64 = found.astype(np.float64), expected.astype(np.float64)
+    if not (np.isfinite(found64).all() and np.isfinite(expected64).all()):
+        return float("inf")
+    norm = float(np.linalg.norm(expected64.ravel()))
+    return float(np.linalg.norm((found64 - expected64).ravel())) / (norm or 1.0)
+
+
+def compare(found: Arrays, expected: Arrays, reference: str, limit: float) -> Parity:
+    """The errors of every output that the reference has.
+
+    Args:
+        found: what the graph gave, by output name.
+        expected: what the reference gave.
+        reference: what that is, with its version.
+        limit: the largest relative L2 error with which it passes.
+    """
+    return Parity(
+        reference=reference,
+        relative_l2={name: relative_l2(found[name], value) for name, value in expected.items()},
+        max_abs={
+            name: float(np.abs(found[name].astype(np.float64) - value.astype(np.float64)).max())
+            for name, value in expected.items()
+        },
+        limit=limit,
+    )
+
+
+def require(parity: Parity, name: str) -> Parity:
+    """Give the parity back if it is within its limit.
+
+    Raises:
+        ParityError: it is not; the worst output and its figure are named.
+    """
+    worst = max(parity.relative_l2, key=lambda output: parity.relative_l2[output])
+    error = parity.relative_l2[worst]
+    if not error <= parity.limit:
+        raise ParityError(
+            f"graph {name}: output {worst} is off by a relative L2 of {error:.2e} against {parity.reference}; "
+            f"the limit is {parity.limit:.0e}",
+            "nothing was written; please report this with the versions of torch, onnx and onnxruntime (vsrt doctor --json)",
+        )
+    return parity
+
+
+def prove(source: GraphSource, path: Path, seed: int = 1) -> Parity:
+    """Run a traced graph beside its module on fresh random inputs.
+
+    Args:
+        source: the graph and its module.
+        path: the ONNX file.
+        seed: for the inputs; the tracing used 0.
+
+    Raises:
+        ParityError: see `require`.
+    """
+    inputs = source.example(np.random.default_rng(seed))
+    with torch.no_grad():
+        expected = source.module.eval()(*inputs)
+    outputs = (expected,) if isinstance(expected, torch.Tensor) else expected
+    found = run_file(
+        path, source, {spec.name: value.numpy() for spec, value in zip(source.inputs, inputs, strict=True)}
+    )
+    reference = {spec.name: value.numpy() for spec, value in zip(source.outputs, outputs, strict=True)}
+    return require(compare(found, reference, f"torch {torch.__version__}", source.parity_limit), source.name)
+
+
+def run_file(path: Path, source: GraphSource, inputs: Arrays) -> dict[str, np.ndarray]:
+    """Run an ONNX file once on ONNX Runtime's CPU provider, through the engine that the runtime uses."""
+    unproved = Parity(reference="none", relative_l2={}, max_abs={}, limit=source.parity_limit)
+    spec = GraphSpec(
+        name=source.name,
+        file=path.name,
+        opset=0,
+        inputs=source.inputs,
+        outputs=source.outputs,
+        state=source.state,
+        parity=unproved,
+    )
+    return run_engine(OnnxRuntimeEngine(OnnxRuntimeBackend().session(str(path)), spec), inputs)
+
+
+def run_engine(engine: OnnxRuntimeEngine, inputs: Arrays) -> dict[str, np.ndarray]:
+    """Run an engine once over fresh memory; the outputs by name."""
+    context = engine.context()
+    memory = {spec.name: np.ascontiguousarray(inputs[spec.name]) for spec in engine.spec.inputs}
+    results = {spec.name: np.empty(spec.shape, spec.dtype) for spec in engine.spec.outputs}
+    for name, array in (*memory.items(), *results.items()):
+        context.bind(name, TensorView.of_numpy(array))
+    context.enqueue()
+    return results

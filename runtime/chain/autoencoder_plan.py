@@ -1,0 +1,69 @@
+"""Encoding and decoding as stages: one call of the tiny autoencoder, or the published one's chunks with their caches."""
+
+from __future__ import annotations
+
+from videoscene_rt.chain.description import Buffer, Slice, Stage
+from videoscene_rt.engines.chunking import frame_chunks, latent_chunks
+from videoscene_rt.engines.manifest import Manifest
+from videoscene_rt.engines.specs import GraphSpec
+
+Stages = tuple[list[Stage], list[Buffer]]
+
+
+def encode_stages(manifest: Manifest) -> Stages:
+    """Coarse frames → z_r, and the two images → the first and last latent frame of the condition; with the buffers they need."""
+    if manifest.preset.autoencoder.kind == "tiny":
+        video = [Stage("encode", "encode_clip", {"frames": Slice("coarse")}, {"latent": Slice("z_r")})]
+        return [*video, *_images(manifest)], []
+    stages, buffers = _chunks(manifest, "encode", Slice("coarse"), Slice("z_r", axis=1))
+    return [*stages, *_images(manifest)], buffers
+
+
+def decode_stages(manifest: Manifest) -> Stages:
+    """z_0 → refined frames; with the buffers it needs."""
+    if manifest.preset.autoencoder.kind == "tiny":
+        return [Stage("decode", "decode_clip", {"latent": Slice("z_0")}, {"frames": Slice("frames")})], []
+    return _chunks(manifest, "decode", Slice("z_0", axis=1), Slice("frames"))
+
+
+def _images(manifest: Manifest) -> list[Stage]:
+    last = manifest.preset.latent_frames - 1
+    has_posterior = any(spec.name == "posterior_noise" for spec in manifest.graphs["encode_image"].inputs)
+    stages = []
+    for image, (name, frame) in enumerate((("encode_first_image", 0), ("encode_last_image", last))):
+        part = {"start": image, "stop": image + 1}
+        inputs = {"image": Slice("images", **part), "sigma": Slice("sigma"), "eta": Slice("eta", **part)}
+        if has_posterior:
+            inputs["posterior_noise"] = Slice("posterior_images", **part)
+        latent = Slice("condition", axis=1, start=frame, stop=frame + 1)
+        stages.append(Stage(name, "encode_image", inputs, {"latent": latent}))
+    return stages
+
+
+def _chunks(manifest: Manifest, verb: str, source: Slice, target: Slice) -> Stages:
+    """``verb``_first, then ``verb``_next for each further chunk; the caches go back and forth between two sets of buffers."""
+    preset = manifest.preset
+    spans = {"frames": frame_chunks(preset.frames), "latent": latent_chunks(preset.latent_frames)}
+    reads, writes = ("frames", "latent") if verb == "encode" else ("latent", "frames")
+    following = manifest.graphs[f"{verb}_next"]
+    stages = []
+    for number, (taken, given) in enumerate(zip(spans[reads], spans[writes], strict=True)):
+        graph = manifest.graphs[f"{verb}_first"] if number == 0 else following
+        inputs = {reads: Slice(source.buffer, source.axis, *taken)}
+        if verb == "encode":
+            inputs["posterior_noise"] = Slice("posterior_video", 1, *given)
+        if number > 0:
+            inputs |= {cache: Slice(_cache(verb, cache, number)) for cache in graph.state.values()}
+        outputs = {writes: Slice(target.buffer, target.axis, *given)}
+        outputs |= {output: Slice(_cache(verb, cache, number + 1)) for output, cache in following.state.items()}
+        stages.append(Stage(f"{verb}_{number}", graph.name, inputs, outputs))
+    return stages, _cache_buffers(verb, following)
+
+
+def _cache(verb: str, name: str, chunk: int) -> str:
+    return f"{verb}_{name}_{chunk % 2}"
+
+
+def _cache_buffers(verb: str, graph: GraphSpec) -> list[Buffer]:
+    specs = [graph.input(name) for name in graph.state.values()]
+    return [Buffer(_cache(verb, spec.name, side), spec.dtype, spec.shape) for spec in specs for side in (0, 1)]

@@ -1,0 +1,161 @@
+"""`Pipeline`: a bundle loaded and bound, ready to turn scenes into frames."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from types import TracebackType
+
+import numpy as np
+
+from videoscene_rt.chain.chain import Chain
+from videoscene_rt.chain.noise import NoiseMode, draw_noise
+from videoscene_rt.chain.plan import plan_chain
+from videoscene_rt.engines.backends import open_backend
+from videoscene_rt.engines.bundle import Bundle
+from videoscene_rt.engines.errors import InputError
+from videoscene_rt.result import Result, Step
+from videoscene_rt.scenes.fit import FittedScene, fit
+from videoscene_rt.scenes.scene import Scene
+from videoscene_rt.scenes.trajectory import camera_path
+from videoscene_rt.scenes.visibility import require_visible
+
+_RESULTS = ("frames", "coarse", "depth", "hole_mask")
+
+
+class Pipeline:
+    """One loaded bundle. `step` is safe to call from several threads; the steps run one after the other.
+
+    Make one with `Pipeline.load`; close it, or use it in a ``with`` statement.
+    """
+
+    def __init__(self, bundle: Bundle, chain: Chain, backend_name: str, versions: dict[str, str]) -> None:
+        self.bundle = bundle
+        self.preset = bundle.manifest.preset
+        self.backend_name = backend_name
+        self.versions = versions
+        self._chain: Chain | None = chain
+        self._lock = threading.Lock()
+        self._number = -1
+        self._noise: NoiseMode = "mean"
+        self._seed = 0
+
+    @classmethod
+    def load(
+        cls,
+        bundle: str | os.PathLike[str],
+        backend: str = "onnxruntime",
+        precision: str = "fp32",
+        *,
+        seed: int = 0,
+        noise: NoiseMode = "mean",
+        timestep: int | None = None,
+        threads: int | None = None,
+    ) -> Pipeline:
+        """Verify a bundle, load its graphs, allocate and bind every buffer.
+
+        Args:
+            bundle: the bundle's folder.
+            backend: "onnxruntime".
+            precision: a ceiling: "fp32".
+            seed: of the noise, see `videoscene_rt.chain.noise.draw_noise`.
+            noise: "mean" (steady video) or "published" (all that the published code draws).
+            timestep: t in 0…999 for every step; None lets the policy choose.
+            threads: threads for one operator on the CPU; None takes every core.
+
+        Raises:
+            InputError: the bundle is not whole, or an argument is out of range.
+            BackendError: the backend is missing or cannot run a graph.
+        """
+        if timestep is not None and not 0 <= timestep <= 999:
+            raise InputError(f"timestep must be from 0 to 999, not {timestep}")
+        opened = open_backend(backend, precision, threads)
+        verified = Bundle.open(bundle)
+        chain = Chain(plan_chain(verified.manifest, timestep), verified, opened)
+        chain.write("prompt", verified.prompt())
+        if timestep is not None:
+            chain.write("timestep", np.array([timestep], np.int32))
+        pipeline = cls(verified, chain, opened.name, opened.versions)
+        pipeline._noise = noise
+        pipeline._draw(seed)
+        return pipeline
+
+    def step(self, scene: Scene, *, seed: int | None = None) -> Result:
+        """Refine one scene.
+
+        Args:
+            scene: of any image size; images are scaled and cropped to the preset's with the intrinsics adjusted.
+            seed: draw new noise first; it stays for the following steps.
+
+        Returns:
+            Views of the chain's memory, valid until the next step; `Result.copy` detaches them.
+
+        Raises:
+            InputError: the cloud is larger than the preset's max_points or lies wholly behind the cameras, the trajectory is not
+                as long as the preset's frames, or the pipeline is closed.
+            BackendError: a graph failed.
+        """
+        started = time.monotonic_ns()
+        fitted = fit(scene, self.preset.height, self.preset.width)
+        with self._lock:
+            chain = self._open_chain()
+            if seed is not None:
+                self._draw(seed)
+            self._upload(chain, fitted)
+            self._number += 1
+            timings = chain.run()
+            valid = bool(np.isfinite(chain.buffers["z_0"]).all())
+            step = Step(
+                number=self._number,
+                status="ok" if valid else "invalid",
+                timestep=int(chain.buffers["timestep"][0]),
+                seed=self._seed,
+                num_points=len(scene.xyz),
+                scene_timestamp_ns=scene.timestamp_ns,
+                started_ns=started,
+                finished_ns=time.monotonic_ns(),
+                timings_ms=timings,
+            )
+            return Result(step, {name: chain.buffers[name] for name in _RESULTS}, lambda: self._number)
+
+    def close(self) -> None:
+        """Let the engines and buffers go; results that were not copied keep their memory alive but are no longer to be had."""
+        with self._lock:
+            self._chain = None
+            self._number += 1
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open_chain(self) -> Chain:
+        if self._chain is None:
+            raise InputError("the pipeline is closed", "load it again: Pipeline.load(bundle)")
+        return self._chain
+
+    def _draw(self, seed: int) -> None:
+        chain = self._open_chain()
+        for name, array in draw_noise(self.preset, seed, self._noise).items():
+            chain.write(name, array)
+        self._seed = seed
+
+    def _upload(self, chain: Chain, fitted: FittedScene) -> None:
+        count, limit = len(fitted.xyz), self.preset.max_points
+        if count > limit:
+            raise InputError(
+                f"the cloud has {count:,} points; this preset's max_points is {limit:,}",
+                "thin it (videoscene_rt.scenes.thin does it evenly) or export a preset with a larger max_points",
+            )
+        poses, intrinsics = camera_path(fitted, self.preset.frames)
+        require_visible(fitted.xyz, poses, self.preset.renderer.near)
+        chain.write("images", fitted.images)
+        chain.write("xyz", fitted.xyz)
+        chain.write("rgb", fitted.rgb)
+        chain.write("num_points", np.array([count], np.int32))
+        chain.write("world_to_camera", poses)
+        chain.write("intrinsics", intrinsics)

@@ -1,0 +1,122 @@
+"""The PLY format (Turk, 1994) as a coloured point cloud.
+
+A reader of our own, because the libraries that read PLY into meshes are lenient where a vehicle must not be: they give a
+truncated ASCII file's first rows as the whole cloud, wrap a colour of 300 to 44, and take a missing colour for grey.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from videoscene_rt.engines.errors import InputError
+from videoscene_rt.scenes.files import read_bytes
+from videoscene_rt.scenes.ply_header import Element, Header, parse_header
+
+MAX_BYTES = 2**31
+"""Largest file read, bytes."""
+
+_POSITION = ("x", "y", "z")
+_COLOUR = ("red", "green", "blue")
+
+
+def read_ply(path: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """xyz float32[N,3] and rgb uint8[N,3] of an ASCII or binary PLY's vertices, in order, NaN kept.
+
+    x, y, z may be of any number type (double is rounded to float32); red, green, blue are uchar. Other properties and
+    elements are skipped. Memory is bounded by the size of the file, whatever its header declares.
+
+    Raises:
+        InputError: naming the file and what is wrong in it.
+    """
+    data = read_bytes(path, MAX_BYTES)
+    try:
+        header = parse_header(data)
+        _check_vertex(header.vertex)
+        table = _ascii_vertices(header, data) if header.byte_order is None else _binary_vertices(header, data)
+    except ValueError as error:
+        problem = error.problem if isinstance(error, InputError) else str(error)
+        remedy = error.remedy if isinstance(error, InputError) else None
+        raise InputError(f"{path}: {problem}", remedy) from error
+    xyz = np.empty((len(table), 3), dtype=np.float32)
+    rgb = np.empty((len(table), 3), dtype=np.uint8)
+    with np.errstate(over="ignore"):
+        for i in range(3):
+            xyz[:, i] = table[_POSITION[i]]
+            rgb[:, i] = table[_COLOUR[i]]
+    return xyz, rgb
+
+
+def write_ply(path: Path, xyz: NDArray[np.float32], rgb: NDArray[np.uint8]) -> None:
+    """Write float32[N,3] and uint8[N,3] as binary little-endian PLY."""
+    table = np.empty(len(xyz), dtype=[(name, "<f4") for name in _POSITION] + [(name, "u1") for name in _COLOUR])
+    for i in range(3):
+        table[_POSITION[i]] = xyz[:, i]
+        table[_COLOUR[i]] = rgb[:, i]
+    properties = [f"property float {name}" for name in _POSITION] + [f"property uchar {name}" for name in _COLOUR]
+    lines = ["ply", "format binary_little_endian 1.0", f"element vertex {len(xyz)}", *properties, "end_header", ""]
+    path.write_bytes("\n".join(lines).encode("ascii") + table.tobytes())
+
+
+def _check_vertex(vertex: Element) -> None:
+    types = {prop.name: prop.dtype for prop in vertex.properties}
+    for name in _POSITION:
+        if name not in types:
+            raise InputError(f"the points have no property {name}")
+    for name in _COLOUR:
+        if name not in types:
+            raise InputError(f"the points have no colours: no property {name}", "write red, green and blue as uchar")
+        if types[name] != "u1":
+            raise InputError(f"property {name} is not uchar", "write red, green and blue as uchar, 0 to 255")
+    for prop in vertex.properties:
+        if prop.count_dtype is not None:
+            raise InputError(f"the points have a list property, {prop.name}", "write the points without it")
+
+
+def _binary_vertices(header: Header, data: bytes) -> NDArray[np.void]:
+    offset = header.size
+    for element in header.elements:
+        if element is header.vertex:
+            break
+        offset = element.end(data, offset, header.byte_order or "<")
+    dtype = header.vertex.row_dtype(header.byte_order or "<")
+    stop = offset + header.vertex.count * dtype.itemsize
+    after = header.elements[header.elements.index(header.vertex) + 1 :]
+    least = stop + sum(element.count * element.smallest_row for element in after)
+    if least > len(data):
+        raise InputError(f"truncated: {len(data):,} bytes where the header promises at least {least:,}")
+    if least < len(data) and not any(element.has_list for element in after):
+        raise InputError(f"{len(data) - least:,} bytes more than the header promises")
+    return np.frombuffer(data[offset:stop], dtype=dtype)
+
+
+def _ascii_vertices(header: Header, data: bytes) -> dict[str, NDArray[np.float64]] | NDArray[np.void]:
+    vertex = header.vertex
+    total = sum(element.count for element in header.elements)
+    lines = [line for line in io.BytesIO(data[header.size :]) if not line.isspace()]
+    if len(lines) < total:
+        raise InputError(f"truncated: {len(lines):,} rows where the header promises {total:,}")
+    if len(lines) > total:
+        raise InputError(f"{len(lines) - total:,} rows more than the header promises")
+    first = sum(element.count for element in header.elements[: header.elements.index(vertex)])
+    rows = lines[first : first + vertex.count]
+    columns = len(vertex.properties)
+    table = np.empty(vertex.count, dtype=[(prop.name, "f8") for prop in vertex.properties])
+    if not rows:
+        return table
+    # latin-1 never fails to decode: a stray byte is then refused as "not a number", with its row.
+    values = np.loadtxt((row.decode("latin-1") for row in rows), dtype=np.float64, comments=None, ndmin=2)
+    if values.shape != (vertex.count, columns):
+        raise InputError(f"the points have {values.shape[1]} values a row; the header promises {columns}")
+    for i, prop in enumerate(vertex.properties):
+        table[prop.name] = values[:, i]
+        if prop.name in _COLOUR:
+            with np.errstate(invalid="ignore"):
+                bad = ~((values[:, i] >= 0) & (values[:, i] <= 255) & (values[:, i] == np.floor(values[:, i])))
+            if bad.any():
+                index = int(bad.argmax())
+                raise InputError(f"point {index}: {prop.name} is {values[index, i]:g}; needs a whole number, 0 to 255")
+    return table

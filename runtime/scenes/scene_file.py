@@ -1,0 +1,86 @@
+"""scene.json as data: what a scene folder's description may say."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, field_validator
+
+from videoscene_rt.engines.errors import InputError
+
+_Row4 = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
+_Matrix = tuple[_Row4, _Row4, _Row4, _Row4]
+_Name = Annotated[str, Field(min_length=1, max_length=1024)]
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class CameraFile(_Data):
+    """A pinhole camera, pixels; pixel centres at integers. width and height are those of its image file."""
+
+    fx: FiniteFloat
+    fy: FiniteFloat
+    cx: FiniteFloat
+    cy: FiniteFloat
+    width: int
+    height: int
+
+    def matrix(self) -> list[list[float]]:
+        """The 3×3 intrinsic matrix."""
+        return [[self.fx, 0.0, self.cx], [0.0, self.fy, self.cy], [0.0, 0.0, 1.0]]
+
+
+class SceneFile(_Data):
+    """scene.json. ``camera`` is one camera for both images, or a list of two."""
+
+    images: tuple[_Name, _Name]
+    points: _Name
+    camera: tuple[CameraFile, ...] = Field(min_length=1, max_length=2)
+    world_to_camera: tuple[_Matrix, _Matrix]
+    trajectory: tuple[_Matrix, ...] | None = Field(default=None, max_length=4096)
+    timestamp_ns: int | None = None
+
+    @field_validator("images", "world_to_camera", mode="before")
+    @classmethod
+    def _two(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)) and len(value) != 2:
+            raise ValueError(f"{len(value)} given; a scene has exactly two")
+        return value
+
+    @field_validator("camera", mode="before")
+    @classmethod
+    def _one_or_two(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return (value,)
+        if isinstance(value, (list, tuple)):
+            if not 1 <= len(value) <= 2:
+                raise ValueError(f"{len(value)} given; one for both images, or a list of two")
+            return tuple(value)
+        return value
+
+    @property
+    def cameras(self) -> tuple[CameraFile, CameraFile]:
+        """One camera an image."""
+        return self.camera[0], self.camera[-1]
+
+
+def parse_scene_file(text: bytes) -> SceneFile:
+    """Check the JSON text of a scene.json; InputError (without a file name) says which key is wrong."""
+    try:
+        return SceneFile.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise InputError(f"unknown key {key!r}", f"known keys: {_known_keys(first['loc'])}") from None
+        if first["type"] == "missing":
+            raise InputError(f"key {key!r} is missing") from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{key}: {message}" if key else message) from None
+
+
+def _known_keys(location: tuple[int | str, ...]) -> str:
+    model = SceneFile if len(location) == 1 else CameraFile
+    return ", ".join(model.model_fields)
