@@ -12,7 +12,7 @@ from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.preset import Preset
 from videoscene_rt.engines.specs import GraphSpec, Parity
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 
 class _Data(BaseModel):

@@ -21,7 +21,7 @@ class StudentSizes(_Data):
 
     blocks: int = Field(ge=1)
     heads: int = Field(ge=1)
-    head_dim: int = Field(default=64, ge=16)
+    head_dim: int = Field(default=64, ge=16, multiple_of=16)
     text_tokens: int = Field(ge=1)
     text_width: int = Field(ge=1)
     time_embed_dim: int = Field(default=512, ge=1)

@@ -34,7 +34,11 @@ class TensorSpec(_Data):
 
 
 class Parity(_Data):
-    """How far the ONNX graph, run by ONNX Runtime on the CPU, is from torch on the same fresh random inputs."""
+    """How far the ONNX graph, run by ONNX Runtime on the CPU, is from torch on the same fresh random inputs.
+
+    Frames that a graph rounds to uint8 are compared with the reference's values before rounding, and only what goes beyond half a
+    level counts: two right results may round a tie to either side, and nothing else is forgiven.
+    """
 
     reference: str = Field(description="what was compared with, with its version")
     relative_l2: dict[str, float] = Field(description="‖graph − reference‖ / ‖reference‖ for each output")

@@ -10,9 +10,9 @@ import torch
 from videoscene_rt.engines.chunking import frame_chunks, latent_chunks
 from videoscene_rt.engines.preset import Preset
 from videoscene_rt.engines.specs import Parity
-from videoscene_rt.export.graph_source import GraphSource
+from videoscene_rt.export.graph_source import PARITY_LIMIT, GraphSource
 from videoscene_rt.export.models import Models
-from videoscene_rt.export.parity import PARITY_LIMIT, compare, require, run_file
+from videoscene_rt.export.parity import compare, require, run_file
 from videoscene_rt.export.reference import (
     Autoencoder,
     PublishedModules,
@@ -43,7 +43,7 @@ def prove_chain(models: Models, preset: Preset, sources: list[GraphSource], fold
     z_r = _encode(graphs, preset, coarse, noises.video_posterior)
     timestep = graphs.run("policy", z_r)["timestep"]
     expected = published_step(
-        _modules(models, preset),
+        published_modules(models, preset),
         StepInputs(torch.from_numpy(coarse), *map(torch.from_numpy, images), models.prompt, int(timestep[0])),
         noises,
     )
@@ -53,10 +53,20 @@ def prove_chain(models: Models, preset: Preset, sources: list[GraphSource], fold
     epsilon = noises.epsilon.numpy()
     z_0 = graphs.run("student", z_r, condition, epsilon, models.prompt.numpy(), timestep)["z_0"]
     found = {"z_r": z_r, "condition": condition, "z_0": z_0, "frames": _decode(graphs, preset, z_0)}
-    names = {"z_r": "z_r", "condition": "c", "z_0": "z_0", "frames": "frames"}
-    reference = {name: expected[theirs].numpy() for name, theirs in names.items()}
+    reference = {
+        "z_r": expected["z_r"],
+        "condition": expected["c"],
+        "z_0": expected["z_0"],
+        "frames": _levels(expected),
+    }
+    reference = {name: tensor.numpy() for name, tensor in reference.items()}
     label = f"the published step in torch {torch.__version__}"
     return require(compare(found, reference, label, PARITY_LIMIT), "chain")
+
+
+def _levels(step: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The reference's frames before rounding, float32[F,H,W,3] in 0…255."""
+    return ((step["video"][0] / 2 + 0.5).clamp(0, 1) * 255).permute(1, 2, 3, 0)
 
 
 class _Graphs:
@@ -129,7 +139,8 @@ def _noises(preset: Preset, rng: np.random.Generator) -> StepNoises:
     )
 
 
-def _modules(models: Models, preset: Preset) -> PublishedModules:
+def published_modules(models: Models, preset: Preset) -> PublishedModules:
+    """What the reference runs for these models, with the schedule rounded as the preset says."""
     alphas = torch.from_numpy(alphas_cumprod(preset.schedule.snr_shift))
     if preset.schedule.rounding == "bfloat16":
         alphas = alphas.to(torch.bfloat16)

@@ -8,7 +8,6 @@ import torch
 from diffusers import AutoencoderKLCogVideoX
 
 from videoscene_rt.engines.preset import LATENT_CHANNELS, TEMPORAL_COMPRESSION, CogVideoXAutoencoderSizes
-
 from videoscene_rt.export.conv_cache import CachePath, decoder_cache, encoder_cache
 
 

@@ -74,9 +74,19 @@ def _from_seed(preset: Preset, seed: int) -> _Loaded:
     transformer, autoencoder, policy = build_transformer(preset), _autoencoder(preset), DDPNet(preset)
     for name, module in (("transformer.", transformer), ("autoencoder.", autoencoder), ("policy.", policy)):
         seed_weights(module, seed, name)
+    if isinstance(autoencoder, TinyAutoencoder):
+        _centre(autoencoder)
     sizes = preset.student
     prompt = torch.from_numpy(seeded_array("prompt", (1, sizes.text_tokens, sizes.text_width), seed))
     return _Loaded(transformer, autoencoder, policy, prompt, {})
+
+
+def _centre(autoencoder: TinyAutoencoder) -> None:
+    """Bring an untrained decoder's pixels into the middle of [0, 1], or clamping would hide what comes before it."""
+    last = autoencoder.decoder[-1]
+    with torch.no_grad():
+        last.weight.mul_(0.1)
+        last.bias.add_(0.5)
 
 
 def _from_checkpoint(preset: Preset, checkpoint: Checkpoint) -> _Loaded:

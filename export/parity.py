@@ -13,6 +13,7 @@ from videoscene_rt.engines.errors import VsrtError
 from videoscene_rt.engines.onnxruntime_engine import OnnxRuntimeBackend, OnnxRuntimeEngine
 from videoscene_rt.engines.specs import GraphSpec, Parity
 from videoscene_rt.export.graph_source import GraphSource
+from videoscene_rt.export.pixels import unrounded
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -22,15 +23,22 @@ class ParityError(VsrtError):
 
 
 def relative_l2(found: np.ndarray, expected: np.ndarray) -> float:
-    """‖found − expected‖₂ / ‖expected‖₂ in float64; the numerator alone where the reference is all zero.
+    """‖`deviation`‖₂ / ‖expected‖₂ in float64; the numerator alone where the reference is all zero.
 
     NaN or infinity anywhere gives infinity.
     """
-    found64, expected64 = found.astype(np.float64), expected.astype(np.float64)
-    if not (np.isfinite(found64).all() and np.isfinite(expected64).all()):
+    if not (np.isfinite(found).all() and np.isfinite(expected).all()):
         return float("inf")
-    norm = float(np.linalg.norm(expected64.ravel()))
-    return float(np.linalg.norm((found64 - expected64).ravel())) / (norm or 1.0)
+    norm = float(np.linalg.norm(expected.astype(np.float64).ravel()))
+    return float(np.linalg.norm(deviation(found, expected).ravel())) / (norm or 1.0)
+
+
+def deviation(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """found − expected in float64; where rounded bytes meet a reference that was not rounded, only what exceeds half a level."""
+    difference = found.astype(np.float64) - expected.astype(np.float64)
+    if found.dtype == np.uint8 and np.issubdtype(expected.dtype, np.floating):
+        return np.sign(difference) * np.maximum(np.abs(difference) - 0.5, 0.0)
+    return difference
 
 
 def compare(found: Arrays, expected: Arrays, reference: str, limit: float) -> Parity:
@@ -45,10 +53,7 @@ def compare(found: Arrays, expected: Arrays, reference: str, limit: float) -> Pa
     return Parity(
         reference=reference,
         relative_l2={name: relative_l2(found[name], value) for name, value in expected.items()},
-        max_abs={
-            name: float(np.abs(found[name].astype(np.float64) - value.astype(np.float64)).max())
-            for name, value in expected.items()
-        },
+        max_abs={name: float(np.abs(deviation(found[name], value)).max()) for name, value in expected.items()},
         limit=limit,
     )
 
@@ -82,7 +87,7 @@ def prove(source: GraphSource, path: Path, seed: int = 1) -> Parity:
         ParityError: see `require`.
     """
     inputs = source.example(np.random.default_rng(seed))
-    with torch.no_grad():
+    with torch.no_grad(), unrounded():
         expected = source.module.eval()(*inputs)
     outputs = (expected,) if isinstance(expected, torch.Tensor) else expected
     found = run_file(

@@ -6,8 +6,24 @@ else.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor
+
+_rounding = True
+
+
+@contextmanager
+def unrounded() -> Iterator[None]:
+    """Inside, frames leave as float32 levels in 0…255 before they are rounded: what a proof compares rounded frames with."""
+    global _rounding  # noqa: PLW0603 - a switch for references, never set while a graph is traced
+    _rounding = False
+    try:
+        yield
+    finally:
+        _rounding = True
 
 
 def pixels_from_uint8(frames: Tensor) -> Tensor:
@@ -17,7 +33,8 @@ def pixels_from_uint8(frames: Tensor) -> Tensor:
 
 def uint8_from_unit(pixels: Tensor) -> Tensor:
     """f32[N,3,H,W], nominally in [0, 1] → u8[N,H,W,3]: round(clamp(y, 0, 1)·255), ties to even."""
-    return (pixels.clamp(0.0, 1.0) * 255.0).round().permute(0, 2, 3, 1).to(torch.uint8)
+    levels = (pixels.clamp(0.0, 1.0) * 255.0).permute(0, 2, 3, 1)
+    return levels.round().to(torch.uint8) if _rounding else levels
 
 
 def uint8_from_pixels(pixels: Tensor) -> Tensor:

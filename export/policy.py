@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -26,12 +27,13 @@ class _Greedy(nn.Module):
 
 
 class DDPNet(_Greedy):
-    """VideoScene's dynamic denoising policy as far as it is published (arXiv 2504.01956, section 3.4): four 2-D convolutions
-    over the coarse video's latent with its frames folded into channels, and a head that scores the candidate timesteps.
+    """VideoScene's dynamic denoising policy, as far as it is published (arXiv 2504.01956).
 
-    The paper leaves strides, activation and head open; here: three 3×3 convolutions of stride 2 with ReLU, a fourth of stride 1
-    with one channel a candidate, and its mean over the image. The latent is first divided by its root mean square: autoencoders
-    differ in the scale of their latents, and the choice should not hang on it.
+    Four 2-D convolutions over the coarse video's latent, its frames folded into channels, and a head that scores the
+    candidate timesteps. The paper leaves strides, activation and head open; here: three 3×3 convolutions of stride 2
+    with ReLU, a fourth of stride 1 with one channel a candidate, and its mean over the image. The latent is first
+    divided by its root mean square: autoencoders differ in the scale of their latents, and the choice should not hang
+    on it.
 
     Args:
         preset: gives T, the widths and the candidates.
@@ -42,8 +44,7 @@ class DDPNet(_Greedy):
         _, latent_frames, channels, _, _ = preset.latent_shape
         widths = (latent_frames * channels, *preset.policy.channels)
         self.trunk = nn.ModuleList(
-            nn.Conv2d(fan_in, fan_out, kernel_size=3, stride=2, padding=1)
-            for fan_in, fan_out in zip(widths, widths[1:], strict=False)
+            nn.Conv2d(fan_in, fan_out, kernel_size=3, stride=2, padding=1) for fan_in, fan_out in pairwise(widths)
         )
         self.score = nn.Conv2d(widths[-1], len(preset.policy.candidates), kernel_size=3, padding=1)
 
@@ -56,7 +57,7 @@ class DDPNet(_Greedy):
         Returns:
             timestep int32[1], logits float32[1,K].
         """
-        x = z_r * torch.rsqrt(z_r.square().mean() + 1e-6)
+        x = z_r * torch.rsqrt((z_r * z_r).mean() + 1e-6)
         x = x.flatten(1, 2)
         for convolution in self.trunk:
             x = functional.relu(convolution(x))
@@ -78,7 +79,7 @@ class ConstantPolicy(_Greedy):
 
     def __init__(self, timesteps: Sequence[int], chosen: int) -> None:
         if chosen not in timesteps:
-            # The command line and the preset count noise_timestep N, one more than t: name both, or the message misleads.
+            # Users count noise timesteps N, one more than t.
             listed = ", ".join(str(t + 1) for t in timesteps)
             raise InputError(
                 f"noise timestep {chosen + 1} (t = {chosen}) is no candidate of the policy",
@@ -93,7 +94,8 @@ class ConstantPolicy(_Greedy):
         """Choose.
 
         Args:
-            z_r: float32[1,T,16,h,w]; read, so that no backend drops the input, but without effect whatever it holds, NaN included.
+            z_r: float32[1,T,16,h,w]; read, so that no backend drops the input, but without effect whatever it holds,
+                NaN included.
 
         Returns:
             timestep int32[1], logits float32[1,K]: 1 for the chosen candidate, 0 elsewhere.

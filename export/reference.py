@@ -1,7 +1,7 @@
 """The published step in plain torch: what the chain is proved against.
 
-It follows VideoScene's ``video_gen`` (videoscene/pipeline.py in its repository; arXiv 2504.01956) line by line with every random
-tensor given, in diffusers' own layout, modules and attention. It shares no code with the graphs.
+It follows VideoScene's ``video_gen`` (videoscene/pipeline.py in its repository; arXiv 2504.01956) line by line with
+every random tensor given, in diffusers' own layout, modules and attention. It shares no code with the graphs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXTransformer3DModel
 from diffusers.models.attention_processor import CogVideoXAttnProcessor2_0
-from diffusers.models.embeddings import get_3d_rotary_pos_embed
+from diffusers.models.embeddings import Timesteps, get_3d_rotary_pos_embed
 
 Tensor = torch.Tensor
 
@@ -24,10 +24,10 @@ class Autoencoder:
     """An autoencoder in diffusers' layout.
 
     Attributes:
-        encode: video float32[1,3,F,H,W] in −1…1 → the posterior's mean and log-variance, each [1,16,T,h,w]; None for the
-            log-variance where there is no posterior. One image is a video of one frame.
+        encode: video float32[1,3,F,H,W] in −1…1 → the posterior's mean and log-variance, each [1,16,T,h,w]; the
+            log-variance is None where there is no posterior. One image is a video of one frame.
         decode: latent [1,16,T,h,w], not scaled → video [1,3,F,H,W], about −1…1.
-        scaling_factor: the student's latents are this times the encoder's; 0.7 as published, 1 for the tiny autoencoder.
+        scaling_factor: the student's latents are this times the encoder's; 0.7 as published, 1 for the tiny one.
     """
 
     encode: Callable[[Tensor], tuple[Tensor, Tensor | None]]
@@ -40,10 +40,10 @@ class PublishedModules:
     """What the step runs.
 
     Attributes:
-        transformer: diffusers' transformer; its attention processors are set aside for diffusers' own while it runs.
+        transformer: diffusers' transformer; what a `Student` replaced in it is set aside while it runs.
         autoencoder: the encoder and the decoder.
-        alphas_cumprod: ᾱ, [1000]; the roots are taken in this tensor's dtype, as diffusers' schedulers do: float64 is exact,
-            bfloat16 is what the published code does when it runs in bfloat16.
+        alphas_cumprod: ᾱ, [1000]; the roots are taken in this tensor's dtype, as diffusers' schedulers do: float64 is
+            exact, bfloat16 is what the published code does when it runs in bfloat16.
     """
 
     transformer: CogVideoXTransformer3DModel
@@ -101,8 +101,9 @@ def published_step(modules: PublishedModules, inputs: StepInputs, noises: StepNo
     """Run the step.
 
     Returns:
-        Every intermediate by its name in the documents: ``z_r``, ``z_1``, ``z_L``, ``c``, ``x_t``, ``v``, ``z_0`` (latents
-        [1,T,16,h,w], T = 1 for z_1 and z_L), ``video`` (float32[1,3,F,H,W] as decoded) and ``frames`` (uint8[F,H,W,3]).
+        Every intermediate by its name in the formulas: the latents ``z_r``, ``z_1``, ``z_L``, ``c``, ``x_t``, ``v``,
+        ``z_0`` (float32[1,T,16,h,w]; T = 1 for z_1 and z_L), ``video`` (float32[1,3,F,H,W] as decoded) and ``frames``
+        (uint8[F,H,W,3]).
     """
     autoencoder = modules.autoencoder
     with torch.no_grad():
@@ -148,11 +149,11 @@ def _latent(autoencoder: Autoencoder, video: Tensor, noise: Tensor) -> Tensor:
 
 
 def _velocity(transformer: CogVideoXTransformer3DModel, x: Tensor, prompt: Tensor, timestep: int) -> Tensor:
-    """diffusers' transformer with diffusers' attention and rotary tables."""
+    """diffusers' transformer, its own parts in place, with diffusers' rotary tables."""
     config: Any = transformer.config
     grid = (x.shape[3] // config.patch_size, x.shape[4] // config.patch_size)
     rotary = get_3d_rotary_pos_embed(config.attention_head_dim, ((0, 0), grid), grid, x.shape[1])
-    with _own_attention(transformer):
+    with _as_published(transformer):
         velocity: Tensor = transformer(
             hidden_states=x,
             encoder_hidden_states=prompt,
@@ -164,10 +165,15 @@ def _velocity(transformer: CogVideoXTransformer3DModel, x: Tensor, prompt: Tenso
 
 
 @contextmanager
-def _own_attention(transformer: CogVideoXTransformer3DModel) -> Iterator[None]:
-    kept = dict(transformer.attn_processors)
+def _as_published(transformer: CogVideoXTransformer3DModel) -> Iterator[None]:
+    """Put diffusers' attention and time projection in place, and give back what was there."""
+    config: Any = transformer.config
+    processors, time_proj = dict(transformer.attn_processors), transformer.time_proj
+    width = config.num_attention_heads * config.attention_head_dim
     transformer.set_attn_processor(CogVideoXAttnProcessor2_0())
+    transformer.time_proj = Timesteps(width, config.flip_sin_to_cos, config.freq_shift)
     try:
         yield
     finally:
-        transformer.set_attn_processor(kept)
+        transformer.set_attn_processor(processors)
+        transformer.time_proj = time_proj

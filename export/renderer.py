@@ -4,8 +4,8 @@ The arithmetic is docs/architecture.md's, "The renderer's arithmetic": separate 
 integer minimum, so that torch, ONNX Runtime and any kernel with the same order agree bit for bit. No reduction over floats and no
 matrix product occurs, because their order of summation is the backend's choice.
 
-One frame is one scatter of the points' keys into a z-buffer, then a minimum over (2r+1)² neighbours, which equals drawing every
-point (2r+1)² times. Frames follow one another inside the graph, so only one frame's intermediates are alive at a time.
+A frame is one scatter of the points' keys into a z-buffer, then a minimum over (2r+1)² neighbours, which equals drawing every
+point (2r+1)² times. Groups of frames follow one another inside the graph, so only one group's intermediates are alive at a time.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ FAR = 32768.0
 
 _DEPTH_STEPS = 65536.0
 _INDEX_BITS = 32
+_MAX_GROUPS = 17
+"""Frames go one by one in a clip of up to 17, in 17 groups in a longer one: the exporter's time grows with the square of the nodes."""
 _EXACT_INTEGERS = 2**24
 """Every integer up to this one is a float32."""
 
@@ -59,6 +61,7 @@ class Renderer(nn.Module):
             raise InputError(
                 f"frames of {height}×{width} are too large for the renderer", "keep them under 2^24 pixels"
             )
+        self.group = -(-frames // _MAX_GROUPS)
         # Greater than every point's key, as q < 2^31 − 1; its index is one past the last point, where the background colour is.
         self.empty_key = ((2**31 - 1) << _INDEX_BITS) + max_points
         self.register_buffer("background", torch.tensor([settings.background], dtype=torch.uint8), persistent=False)
@@ -89,14 +92,12 @@ class Renderer(nn.Module):
         given = index.to(torch.int32) < num_points
         colours = torch.cat([rgb, self.background])
         slots = self.buffer_height * self.buffer_width
-        empty = torch.full((1, 1, slots), self.empty_key, dtype=torch.int64, device=xyz.device)
-        # Everything a frame needs of its camera is cut out for all frames at once: fewer nodes, a faster export.
+        empty = torch.full((self.group, 1, slots), self.empty_key, dtype=torch.int64, device=xyz.device)
         columns = world_to_camera[:, :3].split(1, dim=2)
-        focal = intrinsics[:, :2, :2].diagonal(dim1=1, dim2=2).unsqueeze(2)
+        focal = torch.cat([intrinsics[:, 0:1, 0:1], intrinsics[:, 1:2, 1:2]], dim=1)
         centre = intrinsics[:, :2, 2:]
-        cameras = zip(*(part.split(1) for part in (*columns, focal, centre)), strict=True)
         pictures = []
-        for camera in cameras:
+        for camera in zip(*(part.split(self.group) for part in (*columns, focal, centre)), strict=True):
             points = _project(x, y, z, *camera)
             keys = self._nearest_keys(*points, given, index, empty)
             pictures.append(self._resolve(keys, colours))
@@ -104,7 +105,7 @@ class Renderer(nn.Module):
         return frames, depth, hole_mask
 
     def _nearest_keys(self, px: Tensor, py: Tensor, Z: Tensor, given: Tensor, index: Tensor, empty: Tensor) -> Tensor:
-        """The smallest key at each pixel, int64 [1,H,W]. Comparisons with NaN are false, so it drops a point like any miss does."""
+        """The smallest key at each pixel, int64 [G,H,W]. Comparisons with NaN are false, so it drops a point like any miss does."""
         r = self.radius
         seen = given & (Z > self.near) & (Z < FAR)
         seen = seen & (px >= -r) & (px <= self.width - 1 + r) & (py >= -r) & (py <= self.height - 1 + r)
@@ -115,12 +116,12 @@ class Renderer(nn.Module):
         slot = torch.where(seen, (py * float(self.buffer_width) + px) + first, dump).to(torch.int64)
         q = torch.where(seen, torch.floor(Z * _DEPTH_STEPS), 0.0).to(torch.int64)
         key = q * 2**_INDEX_BITS + index
-        buffer = torch.scatter_reduce(empty, 2, slot, key, reduce="amin", include_self=True)
-        rows = buffer.reshape(1, self.buffer_height, self.buffer_width)
+        buffer = torch.scatter_reduce(empty[: len(key)], 2, slot, key, reduce="amin", include_self=True)
+        rows = buffer.reshape(-1, self.buffer_height, self.buffer_width)
         return _sliding_min(_sliding_min(rows, 1, 2 * r + 1, self.height), 2, 2 * r + 1, self.width)
 
     def _resolve(self, keys: Tensor, colours: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Keys int64 [1,H,W] to colours uint8 [1,H,W,3], depth float32 [1,H,W] and holes uint8 [1,H,W]."""
+        """Keys int64 [G,H,W] to colours uint8 [G,H,W,3], depth float32 [G,H,W] and holes uint8 [G,H,W]."""
         index = keys & (2**_INDEX_BITS - 1)
         hole = index == self.max_points
         # Exact: q is the floor of a float32, so it has 24 significant bits, and both scales are powers of two.
@@ -131,13 +132,13 @@ class Renderer(nn.Module):
 def _project(
     x: Tensor, y: Tensor, z: Tensor, R_0: Tensor, R_1: Tensor, R_2: Tensor, t: Tensor, focal: Tensor, centre: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Points through one camera.
+    """Points through the cameras of one group.
 
     Args:
-        x, y, z: [1,P]. R_0, R_1, R_2, t: columns of world_to_camera, [1,3,1]. focal, centre: (fx, fy) and (cx, cy), [1,2,1].
+        x, y, z: [1,P]. R_0, R_1, R_2, t: columns of world_to_camera, [G,3,1]. focal, centre: (fx, fy) and (cx, cy), [G,2,1].
 
     Returns:
-        px, py (whole numbers) and Z, float32 [1,1,P] each.
+        px, py (whole numbers) and Z, float32 [G,1,P] each.
     """
     X = ((R_0 * x + R_1 * y) + R_2 * z) + t
     XY, Z = X.split([2, 1], dim=1)

@@ -1,4 +1,4 @@
-"""Rotary position embedding of the student: its tables, and the attention that applies them without slice assignment."""
+"""Rotary position embedding of the student: its tables, and the attention that applies them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ Tables = tuple[torch.Tensor, torch.Tensor]
 def rope_tables(head_dim: int, latent_frames: int, grid: Grid, base: Grid | None = None) -> Tables:
     """Cosines and sines of every video token, frame by frame, row by row, as CogVideoX 1.0 has them.
 
-    diffusers' pipelines take ``base`` from the transformer's sample size; as a student with learned positions runs at that size
-    alone, this is the grid itself. CogVideoX's training scripts have 480×720 there, whatever the size.
+    diffusers' pipelines take ``base`` from the transformer's sample size; as a student with learned positions runs at
+    that size alone, this is the grid itself. CogVideoX's training scripts have 480×720 there, whatever the size.
 
     Args:
         head_dim: channels of one head.
@@ -60,7 +60,8 @@ def rotate(x: torch.Tensor, tables: Tables) -> torch.Tensor:
 class CatRopeProcessor:
     """CogVideoX's joint attention over text and video; RoPE on the video tokens is joined by torch.cat.
 
-    diffusers' own processor assigns to a slice, which a traced graph renders as ScatterND. Same arithmetic, same interface.
+    diffusers' own processor assigns to a slice, which a traced graph renders as ScatterND. The arithmetic and the
+    interface are the same.
     """
 
     def __call__(
@@ -92,7 +93,8 @@ class CatRopeProcessor:
         tokens = torch.cat((encoder_hidden_states, hidden_states), dim=1)
 
         def heads(projected: torch.Tensor) -> torch.Tensor:
-            return projected.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+            split: torch.Tensor = projected.unflatten(-1, (attn.heads, -1))
+            return split.transpose(1, 2)
 
         def positioned(x: torch.Tensor) -> torch.Tensor:
             if image_rotary_emb is None:

@@ -1,7 +1,7 @@
 """The noise schedule of CogVideoX as two coefficient tables, one entry for each timestep.
 
-Source: the schedulers published with CogVideoX (diffusers' CogVideoXDDIMScheduler and CogVideoXDPMScheduler: scaled-linear betas,
-an SNR shift after Stable Diffusion 3) and algorithm 1 of arXiv 2305.08891 (zero terminal SNR).
+Source: the schedulers published with CogVideoX (diffusers' CogVideoXDDIMScheduler and CogVideoXDPMScheduler:
+scaled-linear betas, an SNR shift after Stable Diffusion 3) and algorithm 1 of arXiv 2305.08891 (zero terminal SNR).
 """
 
 from __future__ import annotations
@@ -36,15 +36,16 @@ def alphas_cumprod(snr_shift: float = 1.0) -> Float64:
     shares = shares / (snr_shift + (1.0 - snr_shift) * shares)
     roots = np.sqrt(shares)
     roots = (roots - roots[-1]) * (roots[0] / (roots[0] - roots[-1]))
-    return roots**2
+    squares: Float64 = roots**2
+    return squares
 
 
 def coefficient_tables(settings: ScheduleSettings) -> tuple[Float32, Float32]:
     """√ᾱ_t and √(1−ᾱ_t) for every timestep.
 
     Args:
-        settings: the SNR shift, and how to round. "exact": both roots in float64, rounded once. "bfloat16": what the published
-            code multiplies with when it runs in bfloat16: ᾱ, 1−ᾱ and both roots are each rounded to bfloat16.
+        settings: the SNR shift, and how to round. "exact": both roots in float64, rounded once. "bfloat16": what the
+            published code multiplies with when it runs in bfloat16: ᾱ, 1−ᾱ and both roots are each rounded to bfloat16.
 
     Returns:
         sqrt_alpha float32[1000], sqrt_one_minus_alpha float32[1000].

@@ -1,7 +1,8 @@
 """Weights from a seed: for presets that have no checkpoint, and for tests. The same on every machine.
 
-Each tensor has a random stream of its own, keyed by the seed and the tensor's name, so a weight depends neither on the order in which
-modules are built, nor on the global state of any generator, nor on torch's version: the numbers are NumPy's Philox.
+Each tensor has a random stream of its own, keyed by the seed and the tensor's name, so a weight depends neither on
+the order in which modules are built, nor on the global state of any generator, nor on torch's version: the numbers
+are NumPy's Philox.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ def seed_weights(module: nn.Module, seed: int, prefix: str = "") -> None:
 def seeded_array(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
     """The weight of that name: what `seed_weights` writes, without needing the module.
 
-    Two or more axes (linear and convolution weights): normal with standard deviation 1/√fan_in, which keeps the scale of
-    activations. One axis or none: a ``weight`` (of a norm) is 1, anything else (a bias) is normal with standard deviation 0.02:
-    small, but not the zero that would hide a bias that is lost.
+    Two or more axes (linear and convolution weights): normal with standard deviation 1/√fan_in, which keeps the scale
+    of activations. One axis or none: a ``weight`` (of a norm) is 1, anything else (a bias) is normal with standard
+    deviation 0.02: small, but not the zero that would hide a bias that is lost.
 
     Returns:
         float32 of that shape.

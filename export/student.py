@@ -17,14 +17,14 @@ from videoscene_rt.engines.preset import (
     ScheduleSettings,
 )
 from videoscene_rt.export.rope import CatRopeProcessor, rope_tables
-from videoscene_rt.export.schedule import coefficient_tables
+from videoscene_rt.export.schedule import TIMESTEPS, coefficient_tables
 
 
 def transformer_config(preset: Preset) -> dict[str, Any]:
     """The arguments of diffusers' CogVideoXTransformer3DModel for a preset.
 
-    All but the sizes are those of CogVideoX-5B-I2V, which VideoScene is finetuned from: 16 latent and 16 condition channels in,
-    learned positions and RoPE both on, biases everywhere, no "ofs" embedding (that is CogVideoX 1.5).
+    All but the sizes are those of CogVideoX-5B-I2V, which VideoScene is finetuned from: 16 latent and 16 condition
+    channels in, learned positions and RoPE both on, biases everywhere, no "ofs" embedding (that is CogVideoX 1.5).
     """
     sizes = preset.student
     return {
@@ -60,22 +60,45 @@ def transformer_config(preset: Preset) -> dict[str, Any]:
 
 
 def build_transformer(preset: Preset) -> CogVideoXTransformer3DModel:
-    """diffusers' transformer in a preset's sizes, with weights that mean nothing yet; on the default device, "meta" included.
+    """diffusers' transformer in a preset's sizes, with weights that mean nothing yet; on the default device.
 
-    Its positional embedding is a buffer that starts as diffusers' sines and cosines; a checkpoint brings the learned one.
+    Its positional embedding is a buffer that starts as diffusers' sines and cosines; a checkpoint brings the learned
+    one.
     """
     return CogVideoXTransformer3DModel(**transformer_config(preset))
 
 
+class TimestepTable(nn.Module):
+    """diffusers' sinusoidal projection of the timestep, looked up for t in 0…999 instead of computed.
+
+    Computed, it takes sines of up to 999 radians, where one rounding of a frequency shifts the phase by 6e-5 in
+    float32 and float16 has no digits left. The table holds diffusers' own values.
+
+    Args:
+        projection: diffusers' Timesteps.
+    """
+
+    table: torch.Tensor
+
+    def __init__(self, projection: nn.Module) -> None:
+        super().__init__()
+        self.register_buffer("table", projection(torch.arange(TIMESTEPS, device="cpu")), persistent=False)
+
+    def forward(self, timestep: torch.Tensor) -> torch.Tensor:
+        """Look up: t, int32[B] or int64[B] → float32[B, width]."""
+        return self.table.index_select(0, timestep)
+
+
 class Student(nn.Module):
-    """Noising, the transformer and the way back to x_0 in one module; the timestep is a tensor, so the host decides nothing.
+    """Noising, the transformer and the way back to x_0; the timestep is a tensor, so the host decides nothing.
 
         x_t = √ᾱ_t · z_r + √(1−ᾱ_t) · ε,   v = DiT([x_t, c], prompt, t),   z_0 = √ᾱ_t · x_t − √(1−ᾱ_t) · v
 
     (x_0 from a v-prediction: arXiv 2202.00512, appendix D.)
 
     Args:
-        transformer: becomes a part of this module: set to evaluation, and its attention is replaced by one that traces well.
+        transformer: becomes a part of this module, in evaluation mode; its attention and its time projection are
+            replaced by ones that trace well and compute the same.
         schedule: which coefficients the tables hold.
     """
 
@@ -88,6 +111,7 @@ class Student(nn.Module):
         super().__init__()
         config = transformer.config
         transformer.set_attn_processor(CatRopeProcessor())
+        transformer.time_proj = TimestepTable(transformer.time_proj)
         self.transformer = transformer.requires_grad_(False)
         latent_frames = (config.sample_frames - 1) // config.temporal_compression_ratio + 1
         grid = (config.sample_height // config.patch_size, config.sample_width // config.patch_size)

@@ -54,7 +54,8 @@ class TemporalPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         frames, channels, height, width = x.shape
-        return self.conv(x.reshape(frames // self.stride, self.stride * channels, height, width))
+        merged: Tensor = self.conv(x.reshape(frames // self.stride, self.stride * channels, height, width))
+        return merged
 
 
 class TemporalGrow(nn.Module):

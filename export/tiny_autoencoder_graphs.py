@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from videoscene_rt.engines.preset import TEMPORAL_COMPRESSION
-
 from videoscene_rt.export.pixels import noised, pixels_from_uint8, uint8_from_unit, unit_from_pixels
 from videoscene_rt.export.tiny_autoencoder import TinyAutoencoder, repeat_first_frame
 

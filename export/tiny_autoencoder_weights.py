@@ -11,7 +11,6 @@ from torch import Tensor
 
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.preset import TinyAutoencoderSizes
-
 from videoscene_rt.export.tiny_autoencoder import TemporalGrow, TinyAutoencoder
 
 _REMEDY = "use a file of the published layout (taecvx.safetensors) and a preset with its widths"

@@ -40,7 +40,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Providers:
-    """ONNX Runtime's execution providers as compiled in, best first; ``problem`` says why there are none to be named."""
+    """ONNX Runtime's execution providers as compiled in, best first; ``problem`` says why there are none to name."""
 
     names: tuple[str, ...] = ()
     problem: str = ""
@@ -48,7 +48,7 @@ class Providers:
 
 @dataclass(frozen=True)
 class Environment:
-    """All of it. ``packages``: version by distribution name, installed ones only, "unknown" where it has no metadata."""
+    """All of it. ``packages``: version by distribution name, installed ones only; "unknown" without metadata."""
 
     version: str
     python: str
@@ -61,7 +61,7 @@ class Environment:
 
 
 def gather() -> Environment:
-    """Look at everything. Imports ONNX Runtime where it is installed and nothing else that is heavy; runs nvidia-smi."""
+    """Look at everything. Imports ONNX Runtime where it is there and nothing else that is heavy; runs nvidia-smi."""
     return Environment(
         version=own_version(),
         python=f"{platform.python_version()} ({platform.python_implementation()})",
@@ -143,7 +143,7 @@ def install_line(extra: str) -> str:
 
 
 def requirements(extra: str) -> dict[str, str] | None:
-    """Distribution name → lowest version ("" if any) of what an extra brings; None where videoscene-rt is not installed."""
+    """Distribution name → lowest version ("" if any) of what an extra brings; None if videoscene-rt is not installed."""
     try:
         lines = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""The machine, asked without loading a driver: processor, memory, NVIDIA GPUs, Jetson. Whatever is not there is None."""
+"""The machine, asked without loading a driver: processor, memory, NVIDIA GPUs, Jetson. What is not there is None."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def gpus() -> Gpus:
 
 
 def parse_gpus(text: str) -> tuple[Gpu, ...]:
-    """The GPUs in the output of ``nvidia-smi --query-gpu=name,driver_version,memory.total,compute_cap --format=csv,noheader,nounits``."""
+    """The GPUs in nvidia-smi's answer to a query for `_QUERY` as CSV without header and units."""
     rows = [[field.strip() for field in line.rsplit(",", len(_QUERY) - 1)] for line in text.splitlines()]
     return tuple(
         Gpu(name, _known(driver), _int(_known(memory)), _known(capability))

@@ -14,12 +14,12 @@ from videoscene_rt.chain.noise import NoiseMode, draw_noise
 from videoscene_rt.chain.plan import plan_chain
 from videoscene_rt.engines.backends import open_backend
 from videoscene_rt.engines.bundle import Bundle
+from videoscene_rt.engines.engine import Backend
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.result import Result, Step
 from videoscene_rt.scenes.fit import FittedScene, fit
 from videoscene_rt.scenes.scene import Scene
 from videoscene_rt.scenes.trajectory import camera_path
-from videoscene_rt.scenes.visibility import require_visible
 
 _RESULTS = ("frames", "coarse", "depth", "hole_mask")
 
@@ -30,11 +30,12 @@ class Pipeline:
     Make one with `Pipeline.load`; close it, or use it in a ``with`` statement.
     """
 
-    def __init__(self, bundle: Bundle, chain: Chain, backend_name: str, versions: dict[str, str]) -> None:
+    def __init__(self, bundle: Bundle, chain: Chain, backend: Backend) -> None:
         self.bundle = bundle
         self.preset = bundle.manifest.preset
-        self.backend_name = backend_name
-        self.versions = versions
+        self.backend_name = backend.name
+        self.device = backend.device
+        self.versions = backend.versions
         self._chain: Chain | None = chain
         self._lock = threading.Lock()
         self._number = -1
@@ -76,7 +77,7 @@ class Pipeline:
         chain.write("prompt", verified.prompt())
         if timestep is not None:
             chain.write("timestep", np.array([timestep], np.int32))
-        pipeline = cls(verified, chain, opened.name, opened.versions)
+        pipeline = cls(verified, chain, opened)
         pipeline._noise = noise
         pipeline._draw(seed)
         return pipeline
@@ -111,7 +112,7 @@ class Pipeline:
                 status="ok" if valid else "invalid",
                 timestep=int(chain.buffers["timestep"][0]),
                 seed=self._seed,
-                num_points=len(scene.xyz),
+                num_points=scene.num_points,
                 scene_timestamp_ns=scene.timestamp_ns,
                 started_ns=started,
                 finished_ns=time.monotonic_ns(),
@@ -151,11 +152,10 @@ class Pipeline:
                 f"the cloud has {count:,} points; this preset's max_points is {limit:,}",
                 "thin it (videoscene_rt.scenes.thin does it evenly) or export a preset with a larger max_points",
             )
-        poses, intrinsics = camera_path(fitted, self.preset.frames)
-        require_visible(fitted.xyz, poses, self.preset.renderer.near)
+        path = camera_path(fitted, self.preset.frames)
         chain.write("images", fitted.images)
         chain.write("xyz", fitted.xyz)
         chain.write("rgb", fitted.rgb)
         chain.write("num_points", np.array([count], np.int32))
-        chain.write("world_to_camera", poses)
-        chain.write("intrinsics", intrinsics)
+        chain.write("world_to_camera", path.world_to_camera)
+        chain.write("intrinsics", path.intrinsics)

@@ -1,6 +1,7 @@
 """Where the commands write: results to standard output, progress to standard error, and numbers as people read them.
 
-Text from a user (a path with [brackets]) is never read as markup: every console here has it off. Style through `rich.text.Text`.
+Text from a user (a path with [brackets]) is never read as markup: every console here has it off.
+Style through `rich.text.Text`.
 """
 
 from __future__ import annotations
@@ -27,10 +28,16 @@ from rich.progress import (
 _PIPE_WIDTH = 120
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        # rich would end the process with exit code 1 here; `main` knows what a reader that has gone means.
+        raise BrokenPipeError
+
+
 def _console(stream: TextIO, stderr: bool) -> Console:
     # rich takes 80 columns where there is no terminal; a log is better served by lines that do not break.
     width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
+    return _Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
 
 
 RESULT = _console(sys.stdout, stderr=False)
@@ -48,8 +55,8 @@ class Step(Protocol):
 def progress(label: str, total: float | None = None, *, quiet: bool = False) -> Iterator[Step]:
     """A bar for what takes longer than a second: ``with progress("exporting", 7) as step: … step(detail="student")``.
 
-    On a terminal a bar, replaced at its end by one line with the time it took; elsewhere two plain lines, when it starts and
-    when it is done; nothing with ``quiet`` (a command's --json). All of it on standard error.
+    On a terminal a bar, replaced at its end by one line with the time it took; elsewhere two plain lines, when it starts
+    and when it is done; nothing with ``quiet`` (a command's --json). All of it on standard error.
 
     Args:
         label: what is being done.
@@ -69,7 +76,9 @@ def progress(label: str, total: float | None = None, *, quiet: bool = False) -> 
             task = bar.add_task(label, total=total, detail="")
 
             def step(advance: float = 1, detail: str = "") -> None:
-                bar.update(task, advance=advance, **({"detail": detail} if detail else {}))
+                bar.update(task, advance=advance)
+                if detail:
+                    bar.update(task, detail=detail)
 
             yield step
     else:
@@ -102,7 +111,7 @@ def seconds(duration: float) -> str:
 
 
 def milliseconds(duration: float) -> str:
-    """A duration in milliseconds as text, to three figures or so: 0.123 → "0.12 ms", 12.34 → "12.3 ms", 1234 → "1,234 ms"."""
+    """A duration in milliseconds as text: 0.123 → "0.12 ms", 12.34 → "12.3 ms", 1234 → "1,234 ms"."""
     return f"{duration:.2f} ms" if duration < 1 else f"{duration:.1f} ms" if duration < 100 else f"{duration:,.0f} ms"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from videoscene_rt.engines.backends import BACKENDS
-from videoscene_rt.environment import PACKAGES, Environment, install_line, installed, older, requirements
+from videoscene_rt.environment import PACKAGES, Environment, install_line, older, requirements
 
 EXPORT_PYTHON = "3.11"
 # TensorRT-RTX 1.7 ran on 7.5, 8.0, 8.6, 8.9 and 12.x, and said of 9.0 that it does not.
@@ -23,8 +23,8 @@ _IDENTITY = bytes.fromhex(
 class Verdict:
     """What can be said of one backend, or of the export.
 
-    ``usable`` is None where everything seems to be there but nothing was run to know; ``missing`` says what is in the way, and
-    ``remedy`` the line that helps, if there is one.
+    ``usable`` is None where everything seems to be there but nothing was run to know; ``missing`` says what is in the
+    way, and ``remedy`` the line that helps, if there is one.
     """
 
     name: str
@@ -46,6 +46,8 @@ def run_identity(provider: str) -> str:
         import numpy as np
         import onnxruntime
 
+        if provider not in onnxruntime.get_available_providers():
+            return f"{provider} is not in this build"
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = 1
@@ -145,7 +147,7 @@ def _on_gpu(
 
 
 def _no_adapter(environment: Environment) -> str:
-    return f"an adapter: videoscene-rt {environment.version} has none yet"
+    return f"support for it: videoscene-rt {environment.version} has none yet"
 
 
 def _provider_of(environment: Environment, module: str) -> str | None:

@@ -1,12 +1,14 @@
 """`vsrt`: its commands, and the way out of each.
 
-A command is a file here and a line in `COMMANDS`: module ``videoscene_rt.cli.<name>`` has a function ``<name>``, whose parameters
-are the options and whose docstring is the help. It returns nothing, or an exit code, and is imported when it is called for.
+A command is a file here and a line in `COMMANDS`: module ``videoscene_rt.cli.<name>`` has a function ``<name>``, whose
+parameters are the options and whose docstring is the help. It returns nothing, or an exit code, and is imported when it
+is called for.
 """
 
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -19,13 +21,15 @@ import typer.core
 from videoscene_rt.cli.exit_codes import DEFECT, READER_GONE, Outcome, outcome
 
 COMMANDS = {
+    "demo": "Export the preset tiny, run the whole chain on a real scene on the CPU, and write pictures and a report.",
+    "export": "Trace every graph to ONNX, prove it against torch, and write a bundle.",
+    "run": "Refine one scene: render its cloud, run the single diffusion step, write videos, contact sheet and report.",
+    "inspect": "Verify a bundle and show its preset, graphs, parity and provenance.",
     "doctor": "Say what this machine can run, and what is missing.",
 }
 
-_STYLE: dict[str, Any] = {
-    "add_completion": False,
-    "rich_markup_mode": None,
-}  # plain help: [brackets] stay what they are
+# Plain help, not rich's: there [brackets] would be read as markup.
+_STYLE: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None}
 
 
 class _LazyGroup(typer.core.TyperGroup):
@@ -73,10 +77,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after ``vsrt``; None takes the process's.
 
     Returns:
-        The exit code: 0 done, 1 a defect of ours, 2 wrong input or command line, 3 a backend or the machine cannot do it,
-        130 interrupted, 141 the reader of standard output has gone.
+        The exit code: 0 done, 1 a defect of ours, 2 wrong input or command line, 3 a backend or the machine cannot do
+        it, 130 interrupted, 141 the reader of standard output has gone.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _write_anything()
     try:
         code = _run(arguments or ["--help"])
         sys.stdout.flush()
@@ -85,6 +90,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     ) as error:  # the one place where everything ends: nothing above it shows a traceback for 2 and 3
         return _leave(error, outcome(error, arguments))
     return code
+
+
+def _write_anything() -> None:
+    """What a stream's encoding lacks (→ in Latin-1, a file name that is not Unicode) is written as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(arguments: list[str]) -> int:

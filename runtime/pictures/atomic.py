@@ -13,10 +13,10 @@ from videoscene_rt.engines.errors import InputError
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """``with replacing(path) as temporary:`` write to ``temporary``; it takes the name ``path`` at the end, replacing what was there.
+    """``with replacing(path) as temporary:`` write to ``temporary``; at the end it takes the name ``path``.
 
-    The temporary file stands in the same folder, is there already (empty, with the permissions that the umask gives), and is
-    removed if anything fails.
+    What was there is replaced. The temporary file stands in the same folder, is there already (empty, with the permissions
+    that the umask gives), and is removed if anything fails.
 
     Raises:
         InputError: the folder is missing or cannot be written, or ``path`` is a folder.

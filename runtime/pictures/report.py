@@ -1,4 +1,4 @@
-"""report.json: what a run was given, what ran it, how long it took, and what came out, for a person and for a script."""
+"""report.json: what a run was given, what ran it, how long it took, and what came out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from videoscene_rt.pictures.atomic import replacing
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 
 class _Data(BaseModel):
@@ -128,7 +128,7 @@ def write_report(path: str | os.PathLike[str], report: BaseModel | Mapping[str, 
 
 
 def plain(value: Any) -> Any:
-    """The value in JSON's own types: models, mappings, sequences, NumPy scalars and arrays, paths, enums, times in ISO 8601.
+    """The value in JSON's own types: models, mappings, sequences, NumPy's, paths, enums, times (ISO 8601).
 
     Raises:
         TypeError: it has no form in JSON.

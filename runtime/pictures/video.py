@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 from math import isfinite
+from typing import cast
 
 import av
 import av.container
 import numpy as np
 import numpy.typing as npt
+from av.video.stream import VideoStream
 
 from videoscene_rt.engines.errors import BackendError, InputError
 from videoscene_rt.pictures.atomic import replacing
@@ -18,7 +20,7 @@ ENCODER = "libx264"
 QUALITY = 16
 """x264's constant rate factor: 0 is lossless, 18 is commonly held to look lossless."""
 
-# ITU-T H.273's code points for BT.709 (primaries, transfer, matrix) and limited range: a player that is not told guesses by size.
+# ITU-T H.273's code points for BT.709 (primaries, transfer, matrix) and limited range. A player that is not told guesses.
 _BT709 = 1
 _LIMITED_RANGE = 1
 
@@ -28,7 +30,7 @@ def write_video(path: str | os.PathLike[str], frames: npt.NDArray[np.uint8], fps
 
     Args:
         path: the file to write; its folder exists.
-        frames: uint8[F,H,W,3] RGB, F ≥ 1, H and W even (yuv420p halves the colour's resolution, and no pixel is added in silence).
+        frames: uint8[F,H,W,3] RGB, F ≥ 1, H and W even (yuv420p halves the colour's resolution; nothing is padded).
         fps: frames per second.
 
     Raises:
@@ -50,7 +52,8 @@ def write_video(path: str | os.PathLike[str], frames: npt.NDArray[np.uint8], fps
 
 
 def _encode(container: av.container.OutputContainer, frames: npt.NDArray[np.uint8], rate: Fraction) -> None:
-    stream = container.add_stream(ENCODER, rate=rate, options={"crf": str(QUALITY), "preset": "medium"})
+    options = {"crf": str(QUALITY), "preset": "medium"}
+    stream = cast(VideoStream, container.add_stream(ENCODER, rate=rate, options=options))
     _, stream.height, stream.width, _ = frames.shape
     stream.pix_fmt = "yuv420p"
     context = stream.codec_context

@@ -12,7 +12,7 @@ from videoscene_rt.engines.errors import InputError
 from videoscene_rt.scenes.checks import checked_side
 from videoscene_rt.scenes.files import reason, regular_file
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "PPM", "TIFF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM", "TIFF")
 """What is read. Named one by one, so that no decoder that runs other programs (PostScript) is ever tried."""
 
 MAX_PIXELS = 2**26
@@ -24,14 +24,14 @@ _TO_RGB = {"RGB", "RGBA", "RGBX", "L", "LA", "1", "P", "PA", "YCbCr"}
 def read_image(path: str | Path) -> NDArray[np.uint8]:
     """Read an 8-bit image as RGB: uint8[H,W,3], the pixels as they are stored.
 
-    The intrinsics belong to the stored pixels, so an EXIF orientation is not applied. Alpha is dropped, grey and palettes
-    become RGB, of several pictures in one file the first is read. Sizes are checked before anything is decoded.
+    The intrinsics belong to the stored pixels, so an EXIF orientation is not applied. Alpha is dropped, grey and
+    palettes become RGB, of several pictures in one file the first is read. Sizes are checked before decoding.
 
     Raises:
         InputError: the file is missing, unreadable, truncated, no image, too small or too large, CMYK, or has more than
             8 bits a channel.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     path = regular_file(path)
     try:
@@ -42,7 +42,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
             return np.array(plain.convert("RGB"), dtype=np.uint8)
     except InputError:
         raise
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise InputError(f"{path}: not an image", f"readable formats: {', '.join(FORMATS)}") from error
     except Image.DecompressionBombError as error:
         raise InputError(f"{path}: more pixels than {MAX_PIXELS:,}", "scale the image, and its intrinsics") from error

@@ -67,11 +67,8 @@ def stereo_scene(left: NDArray[np.uint8], right: NDArray[np.uint8], disparity: N
 
     depth = f · baseline / (disparity + doffs); a point lies on the ray through the centre of its pixel.
     """
-    for name, array, shape in (
-        ("left", left, (*_SIZE, 3)),
-        ("right", right, (*_SIZE, 3)),
-        ("disparity", disparity, _SIZE),
-    ):
+    expected = (("left", left, (*_SIZE, 3)), ("right", right, (*_SIZE, 3)), ("disparity", disparity, _SIZE))
+    for name, array, shape in expected:
         if array.shape != shape:
             raise InputError(f"motorcycle: {name} has shape {list(array.shape)}; needs {list(shape)}")
     d = disparity.astype(np.float64)
@@ -84,7 +81,13 @@ def stereo_scene(left: NDArray[np.uint8], right: NDArray[np.uint8], disparity: N
     cameras[1, 0, 2] += DOFFS
     poses = np.stack([np.eye(4), np.eye(4)])
     poses[1, 0, 3] = -BASELINE
-    return Scene(np.stack([left, right]), xyz, left[known], cameras, poses)
+    return Scene(
+        images=np.stack([left, right]),
+        xyz=xyz.astype(np.float32),
+        rgb=left[known],
+        intrinsics=cameras.astype(np.float32),
+        world_to_camera=poses.astype(np.float32),
+    )
 
 
 def _from_folder() -> tuple[Any, Any, Any] | None:

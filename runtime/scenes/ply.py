@@ -1,7 +1,7 @@
 """The PLY format (Turk, 1994) as a coloured point cloud.
 
-A reader of our own, because the libraries that read PLY into meshes are lenient where a vehicle must not be: they give a
-truncated ASCII file's first rows as the whole cloud, wrap a colour of 300 to 44, and take a missing colour for grey.
+A reader of our own, because trimesh (5.2) is lenient where a vehicle must not be: it gives the rows that are left of a
+truncated ASCII file as the whole cloud and wraps a colour of 300 to 44.
 """
 
 from __future__ import annotations

@@ -125,7 +125,8 @@ def _header_lines(data: bytes) -> tuple[list[list[str]], int]:
     head = data[:_MAX_HEADER]
     if head.split(b"\n", 1)[0].strip() != b"ply":
         raise InputError("not a PLY file")
-    lines, offset = [], 0
+    lines: list[list[str]] = []
+    offset = 0
     while True:
         end = head.find(b"\n", offset)
         if end < 0:

@@ -95,7 +95,8 @@ def _light(room: Room, positions: Floats, normals: Floats) -> Floats:
     lit = np.ones(positions.shape[1], dtype=bool)
     for thing in room.things:
         lit &= _hit(thing, start, path) >= 1
-    return _AMBIENT + (1.25 - _AMBIENT) * lit * lambert * 9 / (7 + distance * distance)
+    light: Floats = _AMBIENT + (1.25 - _AMBIENT) * lit * lambert * 9 / (7 + distance * distance)
+    return light
 
 
 def _hit_walls(room: Room, origin: Floats, directions: Floats) -> tuple[Floats, NDArray[np.intp]]:
@@ -108,7 +109,7 @@ def _hit_walls(room: Room, origin: Floats, directions: Floats) -> tuple[Floats, 
 
 
 def _hit(thing: Box | Ball, origin: Floats, directions: Floats) -> Floats:
-    """Distance along each ray, in lengths of its direction, to where it enters the thing; infinite where it does not."""
+    """How far along each ray, in lengths of its direction, it enters the thing; infinite where it does not."""
     start = origin - np.array(thing.centre)[:, None]
     if isinstance(thing, Ball):
         a = (directions * directions).sum(axis=0)

@@ -24,7 +24,8 @@ def procedural_room(height: int = 240, width: int = 320, seed: int = 0, points: 
 
     Args:
         height, width: size of the photographs, pixels.
-        seed: varies the room, its furniture, colours, textures and lamp, the lens, and where the cameras stand and look.
+        seed: varies the room, its furniture, colours, textures and lamp, the lens, and where the cameras stand
+            and look.
         points: how many points the cloud has, at most 2·height·width; by default one for every pixel of both.
 
     Raises:
@@ -49,7 +50,7 @@ def procedural_room(height: int = 240, width: int = 320, seed: int = 0, points: 
 def _photograph(
     room: Room, view: Viewpoint, height: int, width: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
-    """The image uint8[H,W,3], and the first sample of every pixel as points float32[H·W,3] with colours uint8[H·W,3]."""
+    """The image uint8[H,W,3]; the first sample of every pixel as float32[H·W,3] points and uint8[H·W,3] colours."""
     pose, camera = view.world_to_camera(), view.intrinsics(height, width)
     centre = -pose[:3, :3].T @ pose[:3, 3]
     v, u = np.divmod(np.arange(height * width), width)
@@ -70,6 +71,7 @@ def _photograph(
     return image, xyz, rgb
 
 
-def _to_bytes(colours: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _to_bytes(colours: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Linear light float[3,N] as sRGB-like bytes uint8[N,3] (gamma 2.2)."""
-    return np.rint(np.clip(colours.T, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)
+    result: NDArray[np.uint8] = np.rint(np.clip(colours.T, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)
+    return result

@@ -8,24 +8,26 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError,
 
 from videoscene_rt.engines.errors import InputError
 
-_Row4 = tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
+_Float = Annotated[FiniteFloat, Field(strict=True)]
+_Int = Annotated[int, Field(strict=True)]
+_Row4 = tuple[_Float, _Float, _Float, _Float]
 _Matrix = tuple[_Row4, _Row4, _Row4, _Row4]
 _Name = Annotated[str, Field(min_length=1, max_length=1024)]
 
 
 class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class CameraFile(_Data):
     """A pinhole camera, pixels; pixel centres at integers. width and height are those of its image file."""
 
-    fx: FiniteFloat
-    fy: FiniteFloat
-    cx: FiniteFloat
-    cy: FiniteFloat
-    width: int
-    height: int
+    fx: _Float
+    fy: _Float
+    cx: _Float
+    cy: _Float
+    width: _Int
+    height: _Int
 
     def matrix(self) -> list[list[float]]:
         """The 3×3 intrinsic matrix."""
@@ -40,7 +42,7 @@ class SceneFile(_Data):
     camera: tuple[CameraFile, ...] = Field(min_length=1, max_length=2)
     world_to_camera: tuple[_Matrix, _Matrix]
     trajectory: tuple[_Matrix, ...] | None = Field(default=None, max_length=4096)
-    timestamp_ns: int | None = None
+    timestamp_ns: _Int | None = None
 
     @field_validator("images", "world_to_camera", mode="before")
     @classmethod

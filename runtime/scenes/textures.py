@@ -62,27 +62,28 @@ class Material:
     def _mix(self, positions: Floats, noise: Noise) -> Floats:
         # The shift keeps faces that lie on round coordinates away from the edges of the pattern.
         x, y, z = positions / self.scale + np.array([[0.2137], [0.3391], [0.1713]])
+        mix: Floats = np.zeros(positions.shape[1])
         if self.kind == "checker":
-            return (np.floor(x) + np.floor(y) + np.floor(z)) % 2
-        if self.kind == "bricks":
+            mix = (np.floor(x) + np.floor(y) + np.floor(z)) % 2
+        elif self.kind == "bricks":
             row = np.floor(y * 2.5)
             along = x + z + 0.5 * (row % 2)
             mortar = (y * 2.5 - row < 0.12) | (along - np.floor(along) < 0.05)
-            return np.where(mortar, 1.0, 0.35 * _hashed(row, np.floor(along)))
-        if self.kind == "planks":
+            mix = np.where(mortar, 1.0, 0.35 * _hashed(row, np.floor(along)))
+        elif self.kind == "planks":
             board = np.floor(x * 2)
             along = z * 0.4 + 0.37 * board
             gap = (x * 2 - board < 0.04) | (along - np.floor(along) < 0.01)
             rings = 0.5 + 0.5 * np.sin(40 * x + 6 * noise.at(positions * np.array([[1], [1], [0.15]]), 4.0))
-            return np.where(gap, 1.0, 0.25 * rings + 0.4 * _hashed(board, np.floor(along)))
-        if self.kind == "stripes":
-            return (np.sin(2 * np.pi * (0.8 * x + 0.3 * y + 0.5 * z)) > 0).astype(np.float64)
-        if self.kind == "marble":
-            return 0.5 + 0.5 * np.sin(2 * np.pi * (x + 0.6 * z + 0.4 * y) + 4 * noise.at(positions, 1.5 / self.scale))
-        if self.kind == "dots":
+            mix = np.where(gap, 1.0, 0.25 * rings + 0.4 * _hashed(board, np.floor(along)))
+        elif self.kind == "stripes":
+            mix = (np.sin(2 * np.pi * (0.8 * x + 0.3 * y + 0.5 * z)) > 0).astype(np.float64)
+        elif self.kind == "marble":
+            mix = 0.5 + 0.5 * np.sin(2 * np.pi * (x + 0.6 * z + 0.4 * y) + 4 * noise.at(positions, 1.5 / self.scale))
+        elif self.kind == "dots":
             offset = [axis - np.floor(axis) - 0.5 for axis in (x, y, z)]
-            return (offset[0] ** 2 + offset[1] ** 2 + offset[2] ** 2 < 0.16).astype(np.float64)
-        return np.zeros(positions.shape[1])
+            mix = (offset[0] ** 2 + offset[1] ** 2 + offset[2] ** 2 < 0.16).astype(np.float64)
+        return mix
 
 
 def _hashed(i: Floats, j: Floats) -> Floats:

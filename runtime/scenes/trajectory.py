@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,7 @@ from videoscene_rt.scenes.fit import FittedScene
 from videoscene_rt.scenes.scene import Scene
 
 
-@dataclass(frozen=True, eq=False)
-class CameraPath:
+class CameraPath(NamedTuple):
     """One camera a frame: world_to_camera float32[F,4,4], intrinsics float32[F,3,3] in pixels."""
 
     world_to_camera: NDArray[np.float32]
@@ -37,9 +36,10 @@ def camera_path(scene: Scene | FittedScene, frames: int) -> CameraPath:
 
 
 def between(world_to_camera: NDArray[np.float32], intrinsics: NDArray[np.float32], frames: int) -> CameraPath:
-    """From the first camera to the second: s_i = (1 − cos(π·i/(F−1)))/2; centres and intrinsics linear in s, rotations slerp.
+    """From the first camera to the second, cosine-eased: s_i = (1 − cos(π·i/(F−1)))/2.
 
-    float64 inside; the first and last camera are the given ones, bit for bit.
+    Camera centres and intrinsics are linear in s, rotations slerp. float64 inside; the first and the
+    last camera are the given ones, bit for bit.
 
     Args:
         world_to_camera: float32[2,4,4].
@@ -71,11 +71,9 @@ def slerp(start: NDArray[np.float64], end: NDArray[np.float64], s: NDArray[np.fl
         q1 = -q1
     # atan2 of chord lengths keeps its precision at 0° and 180°, where arccos of the dot product loses half its digits.
     angle = 2 * np.arctan2(np.linalg.norm(q1 - q0), np.linalg.norm(q1 + q0))
-    if angle < 1e-9:
-        weights = 1 - s, s
-    else:
-        weights = np.sin((1 - s) * angle) / np.sin(angle), np.sin(s * angle) / np.sin(angle)
-    q = weights[0][:, None] * q0 + weights[1][:, None] * q1
+    # sin(a·angle) / sin(angle), whose limit at angle 0 is a.
+    first, second = (1 - s, s) if angle < 1e-9 else (np.sin(part * angle) / np.sin(angle) for part in (1 - s, s))
+    q = first[:, None] * q0 + second[:, None] * q1
     return _matrix(q / np.linalg.norm(q, axis=1, keepdims=True))
 
 

@@ -19,8 +19,15 @@ class Session:
         file = io.BytesIO()
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            # Not optimised: that takes a third of the time, and the export proves the optimised graph against the module.
             program = torch.onnx.export(
-                module, tuple(inputs), dynamo=True, opset_version=18, input_names=list(input_names), verbose=False
+                module,
+                tuple(inputs),
+                dynamo=True,
+                opset_version=18,
+                input_names=list(input_names),
+                optimize=False,
+                verbose=False,
             )
         program.save(file)
         self._session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])

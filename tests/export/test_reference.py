@@ -1,4 +1,4 @@
-"""The reference step against diffusers' own autoencoder, scheduler and transformer, called as the published code calls them."""
+"""The reference step against diffusers' autoencoder, scheduler and transformer, called as published."""
 
 from __future__ import annotations
 
@@ -230,18 +230,22 @@ def test_an_autoencoder_without_a_posterior(transformer, inputs, noises):
     assert (step["frames"][0, 0, 0].float() - first).abs().max() <= 0.5001
 
 
-def test_the_transformers_attention_is_diffusers_while_it_runs_and_given_back(base, transformer, inputs, noises):
+def test_the_transformer_is_diffusers_own_while_it_runs_and_given_back(base, transformer, inputs, noises):
     modules, before = base
 
     class Broken(CatRopeProcessor):
         def __call__(self, *args, **kwargs):
             raise RuntimeError("the reference used an attention that is not diffusers'")
 
+    kept = transformer.time_proj
     transformer.set_attn_processor(Broken())
+    transformer.time_proj = torch.nn.Identity()
     try:
         assert torch.equal(published_step(modules, inputs, noises)["v"], before["v"])
-        assert all(isinstance(kept, Broken) for kept in transformer.attn_processors.values())
+        assert all(isinstance(processor, Broken) for processor in transformer.attn_processors.values())
+        assert isinstance(transformer.time_proj, torch.nn.Identity)
     finally:
+        transformer.time_proj = kept
         transformer.set_attn_processor(CogVideoXAttnProcessor2_0())
 
 

@@ -32,7 +32,7 @@ def scheduler_of(scheduler_class, snr_shift):
 
 
 def scheduler_coefficients(scheduler, dtype):
-    """What add_noise multiplies with in a dtype: it is linear, so ones and zeros bring its coefficients out unchanged."""
+    """What add_noise multiplies with in a dtype: it is linear, so ones and zeros bring its coefficients out."""
     ones, zeros = torch.ones(1000, 1, dtype=dtype), torch.zeros(1000, 1, dtype=dtype)
     signal = scheduler.add_noise(ones, zeros, EVERY_TIMESTEP)
     spread = scheduler.add_noise(zeros, ones, EVERY_TIMESTEP)

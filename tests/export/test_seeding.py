@@ -1,4 +1,4 @@
-"""Seeded weights: the same whatever happened before, different where they should be, and of a scale that networks live with."""
+"""Seeded weights: the same whatever happened before, different where they should be, of a scale networks live with."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def test_the_attention_is_diffusers_attention(rotary):
 
 
 def test_rope_tables_are_the_formula():
-    """RoPE (arXiv 2104.09864) over (frame, row, column) with a quarter, three eighths and three eighths of the channels."""
+    """RoPE (arXiv 2104.09864) over frame, row and column, with 1/4, 3/8 and 3/8 of the channels."""
     head_dim, frames, rows, columns = 64, 3, 4, 6
     cos, sin = rope_tables(head_dim, frames, (rows, columns))
     assert cos.shape == sin.shape == (frames * rows * columns, head_dim)
@@ -206,13 +206,24 @@ def test_crop_region(grid, base, region):
 def test_tables_are_real_even_on_the_meta_device():
     with torch.device("meta"):
         student = Student(build_transformer(NARROW), ScheduleSettings())
-    assert student.rope_cos.device.type == student.sqrt_alpha.device.type == "cpu"
-    assert not any(name.startswith(("rope", "sqrt")) for name in student.state_dict())
+    constants = {name for name, buffer in student.named_buffers() if buffer.device.type == "cpu"}
+    assert constants == {"rope_cos", "rope_sin", "sqrt_alpha", "sqrt_one_minus_alpha", "transformer.time_proj.table"}
+    assert not constants & set(student.state_dict())
+
+
+def test_a_students_weights_have_the_checkpoints_names():
+    transformer = transformer_of(NARROW)
+    names = set(transformer.state_dict())
+    student = Student(transformer, ScheduleSettings())
+    assert set(student.state_dict()) == {f"transformer.{name}" for name in names}
 
 
 @pytest.fixture(scope="module", params=["exact", "bfloat16"])
 def traced(request, tmp_path_factory):
-    student = Student(transformer_of(NARROW), ScheduleSettings(rounding=request.param))
+    # One block is enough to see the tables' rounding; tracing takes seconds a block.
+    blocks = {"exact": 2, "bfloat16": 1}[request.param]
+    preset = NARROW.model_copy(update={"student": NARROW.student.model_copy(update={"blocks": blocks})})
+    student = Student(transformer_of(preset), ScheduleSettings(rounding=request.param))
     path = tmp_path_factory.mktemp("student") / "student.onnx"
     program = torch.onnx.export(
         student,
@@ -250,7 +261,9 @@ def test_the_trace_keeps_its_contract(traced):
     assert all(dim.HasField("dim_value") for value in types.values() for dim in value.shape.dim)
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 18)]
     assert not model.functions
-    assert not {"ScatterND", "ScatterElements", "Attention", "Loop", "If"} & {node.op_type for node in model.graph.node}
+    assert not {"ScatterND", "ScatterElements", "Attention", "Loop", "If", "Sin", "Cos"} & {
+        node.op_type for node in model.graph.node
+    }
 
 
 def _shipped(name):

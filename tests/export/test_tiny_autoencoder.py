@@ -40,6 +40,15 @@ def _no_gradients() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Convolutions this small lose far more to waiting for busy cores than they gain from a second one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def autoencoder() -> TinyAutoencoder:
     torch.manual_seed(0)

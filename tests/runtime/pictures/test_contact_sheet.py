@@ -27,7 +27,7 @@ def flat(colour: tuple[int, int, int]) -> np.ndarray:
 
 
 def clips(frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Coarse frames of colour (5i, 0, 90) and refined ones of (5i, 0, 180): the sheet's pixels say which frame is where."""
+    """Coarse frames of colour (5i, 0, 90), refined ones of (5i, 0, 180): pixels say which frame is where."""
     coarse = np.stack([flat((5 * i, 0, 90)) for i in range(frames)])
     refined = np.stack([flat((5 * i, 0, 180)) for i in range(frames)])
     return coarse, refined

@@ -1,0 +1,128 @@
+"""`vsrt export`: a preset and a checkpoint become a bundle."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from videoscene_rt.engines.manifest import Manifest
+    from videoscene_rt.engines.preset import Preset
+
+
+def export(
+    out: Annotated[Path, typer.Option(help="The bundle to write.")],
+    preset: Annotated[
+        str, typer.Option(help="tiny, edge, videoscene-5b, or a JSON file (see docs/checkpoint.md).")
+    ] = "tiny",
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Folder in diffusers' layout; without it the weights are untrained, from --seed."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="For weights that come from no checkpoint.")] = 0,
+    noise_timestep: Annotated[
+        int | None,
+        typer.Option(
+            help="Use a constant policy with this candidate N (the timestep is t = N − 1) instead of the policy net."
+        ),
+    ] = None,
+    rounding: Annotated[
+        str | None,
+        typer.Option(help="exact, or bfloat16 to round the schedule as the published code does in that dtype."),
+    ] = None,
+    point_radius: Annotated[int | None, typer.Option(help="A point covers a square of 2·radius+1 pixels.")] = None,
+    near: Annotated[float | None, typer.Option(help="Points nearer than this are dropped; metres.")] = None,
+    background: Annotated[str | None, typer.Option(help="Colour of holes, as R,G,B from 0 to 255.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the parity figures as one JSON document.")] = False,
+) -> None:
+    """Trace every graph to ONNX, prove it against torch, and write a bundle."""
+    from videoscene_rt.cli import console
+    from videoscene_rt.environment import require
+
+    for module in ("torch", "diffusers", "onnx", "onnxscript", "onnxruntime", "safetensors"):
+        require(module, "export")
+    from videoscene_rt.export.presets import load_preset
+
+    chosen = _adjusted(load_preset(preset), rounding, point_radius, near, background)
+    timestep = None if noise_timestep is None else noise_timestep - 1
+    manifest = export_with_progress(chosen, out, checkpoint, seed, timestep, force, quiet=as_json)
+    if as_json:
+        console.print_json(
+            {
+                "bundle": str(out),
+                "preset": chosen.name,
+                "chain_parity": manifest.chain_parity.model_dump(),
+                "graphs": {name: graph.parity.model_dump() for name, graph in manifest.graphs.items()},
+            }
+        )
+        return
+    worst = max(manifest.chain_parity.relative_l2.values())
+    console.RESULT.print(
+        f"{out}: {len(manifest.graphs)} graphs, each proved against torch; "
+        f"the chain is within {worst:.1e} (relative L2) of the published step",
+        soft_wrap=True,
+    )
+    if manifest.provenance.weights == "seed":
+        console.RESULT.print("note: the weights are untrained (made from a seed): refined videos will be noise")
+    console.RESULT.print(f"see vsrt inspect {out}", soft_wrap=True)
+
+
+def export_with_progress(
+    preset: Preset,
+    out: Path,
+    checkpoint: Path | None = None,
+    seed: int = 0,
+    constant_timestep: int | None = None,
+    force: bool = False,
+    *,
+    quiet: bool = False,
+) -> Manifest:
+    """`export_bundle` with a progress bar; see there for what it raises."""
+    from videoscene_rt.cli import console
+
+    with console.progress(f"exporting {preset.name}", None if quiet else 10, quiet=quiet) as step:
+        step(0, "loading torch")
+        from videoscene_rt.export.bundle_export import ExportRequest, export_bundle
+
+        def on_step(what: str, done: int, total: int) -> None:
+            step(1 if done else 0, what)
+
+        request = ExportRequest(
+            preset=preset,
+            out=out,
+            checkpoint=checkpoint,
+            seed=seed,
+            constant_timestep=constant_timestep,
+            force=force,
+            command=shlex.join(["vsrt", *sys.argv[1:]]),
+        )
+        return export_bundle(request, on_step)
+
+
+def _adjusted(
+    preset: Preset, rounding: str | None, radius: int | None, near: float | None, background: str | None
+) -> Preset:
+    from pydantic import ValidationError
+
+    from videoscene_rt.engines.errors import InputError
+    from videoscene_rt.engines.preset import Preset
+
+    data = preset.model_dump()
+    for group, field, value in (
+        ("schedule", "rounding", rounding),
+        ("renderer", "radius", radius),
+        ("renderer", "near", near),
+        ("renderer", "background", None if background is None else tuple(background.split(","))),
+    ):
+        if value is not None:
+            data[group][field] = value
+    try:
+        return Preset.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InputError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", "vsrt export --help") from error

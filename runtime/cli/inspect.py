@@ -1,0 +1,123 @@
+"""`vsrt inspect`: what a bundle is, verified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from videoscene_rt.chain.description import ChainPlan
+    from videoscene_rt.engines.bundle import Bundle
+    from videoscene_rt.engines.specs import GraphSpec
+
+
+def inspect(
+    bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")],
+    tensors: Annotated[bool, typer.Option("--tensors", help="List every input and output too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as one JSON document.")] = False,
+) -> None:
+    """Verify a bundle and show its preset, graphs, parity and provenance."""
+    import json
+
+    from videoscene_rt.chain.plan import plan_chain
+    from videoscene_rt.cli import console
+    from videoscene_rt.engines.bundle import Bundle
+
+    opened = Bundle.open(bundle)
+    if as_json:
+        console.print_json({"bundle_sha256": opened.digest, **json.loads(opened.manifest.model_dump_json())})
+        return
+    _print_summary(opened, plan_chain(opened.manifest))
+    _print_graphs(opened)
+    if tensors:
+        for graph in opened.manifest.graphs.values():
+            _print_tensors(graph)
+
+
+def _print_summary(bundle: Bundle, plan: ChainPlan) -> None:
+    from rich.table import Table
+
+    from videoscene_rt.cli import console
+
+    manifest, preset = bundle.manifest, bundle.manifest.preset
+    provenance, student = manifest.provenance, preset.student
+    autoencoder = {"tiny": "tiny autoencoder", "cogvideox": "published autoencoder"}[preset.autoencoder.kind]
+    timesteps = ", ".join(map(str, manifest.policy.timesteps))
+    source = (
+        f"untrained, from seed {provenance.seed}"
+        if provenance.weights == "seed"
+        else f"checkpoint {provenance.checkpoint_sha256}"
+    )
+    size = sum(entry.bytes for entry in manifest.files.values())
+    chain = ", ".join(f"{name} {error:.1e}" for name, error in manifest.chain_parity.relative_l2.items())
+    rows = {
+        "bundle": f"{bundle.folder} · {len(manifest.files)} files, {console.size(size)}, every SHA-256 verified",
+        "digest": bundle.digest,
+        "preset": f"{preset.name}: {preset.frames} frames of {preset.height}×{preset.width}, latent {list(preset.latent_shape)}",
+        "student": f"{student.blocks} blocks, {student.heads} heads of {student.head_dim}, {student.text_tokens} text tokens",
+        "autoencoder": autoencoder,
+        "renderer": f"radius {preset.renderer.radius} px, near {preset.renderer.near} m, "
+        f"background {list(preset.renderer.background)}, up to {preset.max_points:,} points",
+        "policy": f"{'policy net' if manifest.policy.kind == 'ddpnet' else 'constant'} over t = {timesteps}",
+        "schedule": f"SNR shift {preset.schedule.snr_shift}, rounding {preset.schedule.rounding}",
+        "chain": f"within relative L2 {chain} of {manifest.chain_parity.reference}",
+        "memory": f"{console.size(plan.nbytes)} of buffers for a step, engines' own memory not counted",
+        "weights": source,
+        "made": f"{provenance.created} by {provenance.command}",
+        "with": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
+    }
+    table = Table(box=None, show_header=False)
+    for title, text in rows.items():
+        table.add_row(title, text)
+    console.RESULT.print(table)
+    console.RESULT.print()
+
+
+def _print_graphs(bundle: Bundle) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from videoscene_rt.cli import console
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in (
+        "graph",
+        "opset",
+        "inputs",
+        "outputs",
+        "worst relative L2",
+        "worst output",
+        "limit",
+        "compared with",
+    ):
+        table.add_column(heading, overflow="fold")
+    for graph in bundle.manifest.graphs.values():
+        worst = max(graph.parity.relative_l2, key=lambda name: graph.parity.relative_l2[name])
+        table.add_row(
+            graph.name,
+            str(graph.opset),
+            str(len(graph.inputs)),
+            str(len(graph.outputs)),
+            f"{graph.parity.relative_l2[worst]:.1e}",
+            worst,
+            f"{graph.parity.limit:.0e}" if graph.parity.limit else "exact",
+            graph.parity.reference,
+        )
+    console.RESULT.print(table)
+
+
+def _print_tensors(graph: GraphSpec) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from videoscene_rt.cli import console
+
+    table = Table(box=box.SIMPLE_HEAD, title=graph.name, title_justify="left")
+    for heading in ("", "name", "dtype", "shape", "unit", "meaning"):
+        table.add_column(heading, overflow="fold")
+    for direction, specs in (("in", graph.inputs), ("out", graph.outputs)):
+        for spec in specs:
+            table.add_row(direction, spec.name, spec.dtype, str(list(spec.shape)), spec.unit, spec.meaning)
+    console.RESULT.print(table)

@@ -1,0 +1,43 @@
+"""Fixtures that more than one room needs: small bundles, exported once for the whole run and shared by its workers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from tests.support.presets import PUBLISHED, SMALL
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def small_bundle(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A bundle of the preset `SMALL`: tiny autoencoder, policy net, weights from seed 0. Read only."""
+    from videoscene_rt.export.bundle_export import ExportRequest, export_bundle
+
+    return _once(tmp_path_factory, worker_id, "small.bundle", lambda out: export_bundle(ExportRequest(SMALL, out)))
+
+
+@pytest.fixture(scope="session")
+def published_bundle(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A bundle of the preset `PUBLISHED`: the published autoencoder in chunks, constant policy at t = 459. Read only."""
+    from videoscene_rt.export.bundle_export import ExportRequest, export_bundle
+
+    def make(out: Path) -> None:
+        export_bundle(ExportRequest(PUBLISHED, out, constant_timestep=459))
+
+    return _once(tmp_path_factory, worker_id, "published.bundle", make)
+
+
+def _once(factory: pytest.TempPathFactory, worker_id: str, name: str, make: Callable[[Path], object]) -> Path:
+    base = factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    out = shared / name
+    with FileLock(shared / f"{name}.lock"):
+        if not out.exists():
+            make(out)
+    return out
