@@ -29,7 +29,7 @@ def autoencoder_graphs(models: Models, preset: Preset) -> list[GraphSource]:
 
 def _tiny(autoencoder: TinyAutoencoder, preset: Preset) -> list[GraphSource]:
     modules = tiny_autoencoder_graphs(autoencoder)
-    assert not isinstance(preset.autoencoder, CogVideoXAutoencoderSizes)  # noqa: S101 - for the type checker
+    assert not isinstance(preset.autoencoder, CogVideoXAutoencoderSizes)
     encoder = encoder_memory_shapes(preset.autoencoder, preset.height, preset.width)
     decoder = decoder_memory_shapes(preset.autoencoder, preset.height, preset.width)
     clip, latent = _frames(preset, preset.frames), _latent(preset, preset.latent_frames)
@@ -44,7 +44,7 @@ def _tiny(autoencoder: TinyAutoencoder, preset: Preset) -> list[GraphSource]:
 
 
 def _cogvideox(models: Models, preset: Preset) -> list[GraphSource]:
-    assert isinstance(preset.autoencoder, CogVideoXAutoencoderSizes)  # noqa: S101 - for the type checker
+    assert isinstance(preset.autoencoder, CogVideoXAutoencoderSizes)
     encoder, decoder = cogvideox_cache_layouts(preset.autoencoder, preset.height, preset.width)
     modules = cogvideox_autoencoder_graphs(models.autoencoder, encoder, decoder)
     first, following = _frames(preset, FIRST_FRAMES), _frames(preset, NEXT_FRAMES)

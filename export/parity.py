@@ -53,9 +53,15 @@ def compare(found: Arrays, expected: Arrays, reference: str, limit: float) -> Pa
     return Parity(
         reference=reference,
         relative_l2={name: relative_l2(found[name], value) for name, value in expected.items()},
-        max_abs={name: float(np.abs(deviation(found[name], value)).max()) for name, value in expected.items()},
+        max_abs={name: _largest(found[name], value) for name, value in expected.items()},
         limit=limit,
     )
+
+
+def _largest(found: np.ndarray, expected: np.ndarray) -> float:
+    if not (np.isfinite(found).all() and np.isfinite(expected).all()):
+        return float("inf")
+    return float(np.abs(deviation(found, expected)).max())
 
 
 def require(parity: Parity, name: str) -> Parity:

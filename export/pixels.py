@@ -18,7 +18,7 @@ _rounding = True
 @contextmanager
 def unrounded() -> Iterator[None]:
     """Inside, frames leave as float32 levels in 0…255 before they are rounded: what a proof compares rounded frames with."""
-    global _rounding  # noqa: PLW0603 - a switch for references, never set while a graph is traced
+    global _rounding
     _rounding = False
     try:
         yield

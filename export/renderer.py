@@ -1,11 +1,11 @@
 """The point-cloud renderer: a coloured cloud along a trajectory to coarse frames, depth and a hole mask.
 
-The arithmetic is docs/architecture.md's, "The renderer's arithmetic": separate float32 multiplies and adds in one fixed order and one
-integer minimum, so that torch, ONNX Runtime and any kernel with the same order agree bit for bit. No reduction over floats and no
-matrix product occurs, because their order of summation is the backend's choice.
+The arithmetic is docs/architecture.md's, "The renderer's arithmetic": separate float32 multiplies and adds in one fixed order
+and one integer minimum, so that torch, ONNX Runtime and any kernel with the same order agree bit for bit. There is no sum over
+floats and no matrix product, because their order of summation is the backend's choice.
 
 A frame is one scatter of the points' keys into a z-buffer, then a minimum over (2r+1)² neighbours, which equals drawing every
-point (2r+1)² times. Groups of frames follow one another inside the graph, so only one group's intermediates are alive at a time.
+point (2r+1)² times. Groups of frames follow one another in the graph, and only one group's intermediates are alive at a time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FAR = 32768.0
 _DEPTH_STEPS = 65536.0
 _INDEX_BITS = 32
 _MAX_GROUPS = 17
-"""Frames go one by one in a clip of up to 17, in 17 groups in a longer one: the exporter's time grows with the square of the nodes."""
+"""Up to 17 frames go one by one, more in at most 17 groups: the exporter's time grows with the square of the nodes."""
 _EXACT_INTEGERS = 2**24
 """Every integer up to this one is a float32."""
 
@@ -36,8 +36,8 @@ class Renderer(nn.Module):
         settings: point radius r (pixels), near plane (metres), background colour.
 
     Raises:
-        InputError: a size below 1, P over 2³¹ − 1, or frames so large (over 2²⁴ pixels with their border) that a pixel's number is
-            no longer exact in float32.
+        InputError: a size below 1, P over 2³¹ − 1, or frames so large (over 2²⁴ pixels with their border) that a pixel's
+            number is no longer exact in float32.
     """
 
     background: Tensor
@@ -54,7 +54,7 @@ class Renderer(nn.Module):
             )
         self.frames, self.height, self.width, self.max_points = frames, height, width, max_points
         self.radius, self.near = settings.radius, settings.near
-        # The buffer has a border of r, or splats centred just off screen would be lost, and a last row that takes the dropped points.
+        # A border of r, or splats centred just off screen would be lost; below it one more row, which takes the dropped points.
         self.buffer_width = width + 2 * self.radius
         self.buffer_height = height + 2 * self.radius + 1
         if self.buffer_width * self.buffer_height > _EXACT_INTEGERS:
@@ -62,7 +62,7 @@ class Renderer(nn.Module):
                 f"frames of {height}×{width} are too large for the renderer", "keep them under 2^24 pixels"
             )
         self.group = -(-frames // _MAX_GROUPS)
-        # Greater than every point's key, as q < 2^31 − 1; its index is one past the last point, where the background colour is.
+        # Greater than every point's key, as q < 2^31 − 1; its index is one past the last point: the background colour's.
         self.empty_key = ((2**31 - 1) << _INDEX_BITS) + max_points
         self.register_buffer("background", torch.tensor([settings.background], dtype=torch.uint8), persistent=False)
 
@@ -77,15 +77,16 @@ class Renderer(nn.Module):
         """Render every frame.
 
         Args:
-            xyz: float32 [P,3], metres, world axes. Rows from num_points on may hold anything, NaN included; so may any row: a point
-                that does not land in the image is dropped.
+            xyz: float32 [P,3], metres, world axes. Any row may hold anything, NaN included: a point that does not land in
+                the image is dropped. Rows from num_points on are not drawn.
             rgb: uint8 [P,3].
             num_points: int32 [1].
             world_to_camera: float32 [F,4,4], OpenCV axes (x right, y down, z forward); the last row is not read.
             intrinsics: float32 [F,3,3], pixels, pixel centres at integers; fx, fy, cx and cy are read.
 
         Returns:
-            frames uint8 [F,H,W,3]; depth float32 [F,H,W], metres, a multiple of 1/65536, 0 in holes; hole_mask uint8 [F,H,W], 1 = hole.
+            frames uint8 [F,H,W,3]; depth float32 [F,H,W], metres, a multiple of 1/65536, 0 in holes; hole_mask uint8
+            [F,H,W], 1 = hole.
         """
         x, y, z = xyz.t().contiguous().split(1)
         index = torch.arange(self.max_points, dtype=torch.int64, device=xyz.device)
@@ -105,10 +106,10 @@ class Renderer(nn.Module):
         return frames, depth, hole_mask
 
     def _nearest_keys(self, px: Tensor, py: Tensor, Z: Tensor, given: Tensor, index: Tensor, empty: Tensor) -> Tensor:
-        """The smallest key at each pixel, int64 [G,H,W]. Comparisons with NaN are false, so it drops a point like any miss does."""
+        """The smallest key at each pixel, int64 [G,H,W]. Comparisons with NaN are false, so NaN is dropped like a miss."""
         r = self.radius
-        seen = given & (Z > self.near) & (Z < FAR)
-        seen = seen & (px >= -r) & (px <= self.width - 1 + r) & (py >= -r) & (py <= self.height - 1 + r)
+        seen = given & (self.near < Z) & (Z < FAR)
+        seen = seen & (px >= -r) & (px < self.width + r) & (py >= -r) & (py < self.height + r)
         # Where before Cast: what a backend makes of NaN or a huge value as an integer is its own affair.
         # A pixel's number is formed in float32, where it is exact (see __init__), to cast once.
         first = float(r * self.buffer_width + r)
@@ -135,7 +136,9 @@ def _project(
     """Points through the cameras of one group.
 
     Args:
-        x, y, z: [1,P]. R_0, R_1, R_2, t: columns of world_to_camera, [G,3,1]. focal, centre: (fx, fy) and (cx, cy), [G,2,1].
+        x, y, z: [1,P].
+        R_0, R_1, R_2, t: columns of world_to_camera, [G,3,1].
+        focal, centre: (fx, fy) and (cx, cy), [G,2,1].
 
     Returns:
         px, py (whole numbers) and Z, float32 [G,1,P] each.

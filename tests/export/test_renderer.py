@@ -14,7 +14,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.data import data_dir
+from tests.support.data import garden_cloud
 from tests.support.zbuffer import Canvas, Cloud, draw_point_by_point, draw_sorted
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.preset import RendererSettings
@@ -144,6 +144,24 @@ def test_random_clouds(traced: Traced, seed: int) -> None:
     assert not np.array_equal(frames[0], frames[1])
 
 
+def test_every_rounding_is_where_it_is_written(traced: Traced) -> None:
+    """Points within an ulp of a pixel boundary, far enough that q holds every bit of Z: another order of operations shows."""
+    rng = np.random.default_rng(11)
+    poses, intrinsics = cameras()
+    c, s = np.cos(0.7), np.sin(0.7)
+    poses[0, :3, :3] = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]) @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    poses[:, :3, 3] = (0.3, -0.7, 1.9)
+    intrinsics[:, [0, 1], [0, 1]] = (7.3, 9.1)
+    intrinsics[:, :2, 2] = (8.3, 5.7)
+    columns, rows = rng.integers(0, WIDTH, POINTS), rng.integers(0, HEIGHT, POINTS)
+    Z = rng.uniform(300, 3000, POINTS)
+    camera = np.stack([(columns - 0.5 - 8.3) / 7.3 * Z, (rows - 0.5 - 5.7) / 9.1 * Z, Z], axis=1)
+    points = (camera - poses[0, :3, 3]) @ poses[0, :3, :3].astype(np.float64)
+    check(traced, scene(points.tolist(), poses, intrinsics))
+    poses[:] = np.eye(4)
+    check(traced, scene(camera.tolist(), poses, intrinsics))
+
+
 def test_equal_depth_goes_to_the_lowest_index(traced: Traced) -> None:
     # The first two are one point; the third is deeper, but by less than one step of depth, so it ties as well.
     points = [(0.0, 0.0, 3.0), (0.0, 0.0, 2.0), (0.0, 0.0, 2.0), (0.0, 0.0, 2.0 + 2**-18)]
@@ -269,21 +287,18 @@ def test_impossible_sizes_are_refused(sizes: tuple[int, int, int, int]) -> None:
 
 def test_the_garden(tmp_path: Path) -> None:
     """A real cloud of 138,766 points seen by its own three cameras, at a quarter of their size."""
-    folder = data_dir()
-    if folder is None or not (folder / "garden" / "test_garden.npz").exists():
-        pytest.skip("no garden/test_garden.npz: set VSRT_DATA to the folder of input data")
-    with np.load(folder / "garden" / "test_garden.npz") as data:
-        xyz, rgb, poses, K = (data[key] for key in ("means3d", "colors", "viewmats", "Ks"))
-        height, width = int(data["height"]) // 4, int(data["width"]) // 4
-    K = K.astype(np.float32).copy()
-    K[:, :2] /= 4
+    cloud = garden_cloud()
+    xyz, rgb, poses = cloud.xyz, cloud.rgb, cloud.world_to_camera
+    height, width = cloud.height // 4, cloud.width // 4
+    intrinsics = cloud.intrinsics.astype(np.float32).copy()
+    intrinsics[:, :2] /= 4
     spare = 1000
     feed = {
         "xyz": np.concatenate([xyz, np.full((spare, 3), np.nan, np.float32)]),
         "rgb": np.concatenate([rgb, np.zeros((spare, 3), np.uint8)]),
         "num_points": np.array([len(xyz)], np.int32),
         "world_to_camera": poses.astype(np.float32),
-        "intrinsics": K,
+        "intrinsics": intrinsics,
     }
     module = Renderer(len(poses), height, width, len(xyz) + spare, RendererSettings(radius=1))
     _, depth, hole_mask = check(trace(module, tmp_path), feed, draw_sorted)

@@ -1,4 +1,4 @@
-"""Two z-buffers in NumPy to compare the renderer with: one drawn point by point, one sorted. Neither shares code with the other.
+"""Two z-buffers in NumPy to compare the renderer with: one drawn point by point, one sorted.
 
 Both follow "The renderer's arithmetic" in docs/architecture.md in float32.
 """
@@ -75,7 +75,7 @@ def _land(point: Array, world_to_camera: Array, intrinsics: Array, near: np.floa
 
 
 def draw_sorted(cloud: Cloud, world_to_camera: Array, intrinsics: Array, canvas: Canvas) -> tuple[Array, Array, Array]:
-    """One frame of a large cloud: every covered pixel of every point is listed, sorted by (pixel, q, index), and the first taken.
+    """One frame of a large cloud: every covered pixel of every point is listed; the first by (pixel, q, index) wins.
 
     Returns the same as draw_point_by_point.
     """
@@ -85,8 +85,8 @@ def draw_sorted(cloud: Cloud, world_to_camera: Array, intrinsics: Array, canvas:
         X, Y, Z = (((a * x + b * y) + c * z) + t for a, b, c, t in world_to_camera[:3].astype(F32))
         px = np.floor((F32(intrinsics[0, 0]) * (X / Z) + F32(intrinsics[0, 2])) + F32(0.5))
         py = np.floor((F32(intrinsics[1, 1]) * (Y / Z) + F32(intrinsics[1, 2])) + F32(0.5))
-        near_enough = (np.abs(px) < 2**20) & (np.abs(py) < 2**20) & (Z > F32(canvas.near)) & (Z < F32(32768))
-    (kept,) = np.nonzero(near_enough)
+        in_range = (F32(canvas.near) < Z) & (F32(32768) > Z)
+        (kept,) = np.nonzero(in_range & (np.abs(px) < 2**20) & (np.abs(py) < 2**20))
     q = np.floor(Z[kept].astype(np.float64) * 65536).astype(np.int64)
     dy, dx = (offset.ravel() for offset in np.mgrid[-radius : radius + 1, -radius : radius + 1])
     rows = py[kept].astype(np.int64)[:, None] + dy

@@ -90,6 +90,16 @@ def test_a_huge_shape_takes_no_memory(tmp_path: Path) -> None:
     assert peak < 20e6
 
 
+def test_more_data_than_the_shape_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "cloud.npz", "w") as archive:
+        for name, array in (("xyz", _XYZ), ("rgb", _RGB)):
+            file = io.BytesIO()
+            np.save(file, array)
+            archive.writestr(f"{name}.npy", file.getvalue() + b"x")
+    with pytest.raises(InputError, match="xyz: truncated, or longer"):
+        read_points(tmp_path / "cloud.npz")
+
+
 def test_truncated_and_altered_files_are_refused(tmp_path: Path) -> None:
     whole = _write(tmp_path, xyz=_XYZ, rgb=_RGB).read_bytes()
     for size in (0, 10, len(whole) // 2, len(whole) - 1):

@@ -75,10 +75,16 @@ def test_other_properties_elements_and_types(tmp_path: Path, kind: str, order: s
         "property int id",
     ]
     properties += ["property uchar green", "property float64 y", "property uchar alpha", "property uchar red"]
-    before = ["comment made by hand", "obj_info 1", "element sensor 2", "property short a", "property list uchar int b"]
+    before = [
+        "comment made by hand",
+        "obj_info 1",
+        "element sensor 2",
+        "property short a",
+        "property list ushort int b",
+    ]
     after = ["element face 1", "property list uchar int vertex_indices"]
     data = _header(kind, 2, properties, before, after)
-    data += struct.pack(order + "hBii", 1, 2, 7, 8) + struct.pack(order + "hB", 1, 0)
+    data += struct.pack(order + "hHii", 1, 2, 7, 8) + struct.pack(order + "hH", 1, 0)
     data += struct.pack(order + "fdfBiBdBB", 9, 1.5, 3.5, 30, -1, 20, 2.5, 0, 10)
     data += struct.pack(order + "fdfBiBdBB", 9, 0.1, 0.3, 33, -1, 22, 0.2, 0, 11)
     data += struct.pack(order + "Biii", 3, 0, 1, 1)
