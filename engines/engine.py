@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.specs import GraphSpec
+
+if TYPE_CHECKING:
+    from videoscene_rt.engines.memory import Memory
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,16 @@ class Backend(Protocol):
     @property
     def versions(self) -> dict[str, str]:
         """Version of what runs the graphs, by package."""
+
+    def allocate(self, dtype: str, shape: tuple[int, ...]) -> Memory:
+        """Zeroed memory on its device.
+
+        Raises:
+            BackendError: there is not enough.
+        """
+
+    def synchronize(self) -> None:
+        """Wait until everything that was enqueued is done."""
 
     def load(self, bundle: Bundle, graph: str) -> Engine:
         """Load a graph.

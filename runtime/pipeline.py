@@ -106,11 +106,11 @@ class Pipeline:
             self._upload(chain, fitted)
             self._number += 1
             timings = chain.run()
-            valid = bool(np.isfinite(chain.buffers["z_0"]).all())
+            valid = bool(np.isfinite(chain.read("z_0")).all())
             step = Step(
                 number=self._number,
                 status="ok" if valid else "invalid",
-                timestep=int(chain.buffers["timestep"][0]),
+                timestep=int(chain.read("timestep")[0]),
                 seed=self._seed,
                 num_points=scene.num_points,
                 scene_timestamp_ns=scene.timestamp_ns,
@@ -118,7 +118,7 @@ class Pipeline:
                 finished_ns=time.monotonic_ns(),
                 timings_ms=timings,
             )
-            return Result(step, {name: chain.buffers[name] for name in _RESULTS}, lambda: self._number)
+            return Result(step, {name: chain.read(name) for name in _RESULTS}, lambda: self._number)
 
     def close(self) -> None:
         """Let the engines and buffers go; results that were not copied keep their memory alive but are no longer to be had."""

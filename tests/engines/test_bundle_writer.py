@@ -33,9 +33,13 @@ def test_what_is_written_can_be_opened(small_bundle: Path, tmp_path: Path) -> No
 
 
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="in the middle"), BundleWriter(tmp_path / "a.bundle") as writer:
-        (writer.folder / "student.onnx").write_bytes(b"half")
-        raise RuntimeError("in the middle")
+    def fail() -> None:
+        with BundleWriter(tmp_path / "a.bundle") as writer:
+            (writer.folder / "student.onnx").write_bytes(b"half")
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 
