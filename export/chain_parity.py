@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,13 @@ def prove_chain(models: Models, preset: Preset, sources: list[GraphSource], fold
     timestep = graphs.run("policy", z_r)["timestep"]
     expected = published_step(
         published_modules(models, preset),
-        StepInputs(torch.from_numpy(coarse), *map(torch.from_numpy, images), models.prompt, int(timestep[0])),
+        StepInputs(
+            torch.from_numpy(coarse),
+            torch.from_numpy(images[0]),
+            torch.from_numpy(images[1]),
+            models.prompt,
+            int(timestep[0]),
+        ),
         noises,
     )
     condition = np.zeros_like(z_r)
@@ -80,7 +87,9 @@ class _Graphs:
         named = {spec.name: array for spec, array in zip(source.inputs, inputs, strict=True)}
         return run_file(self.folder / f"{name}.onnx", source, named)
 
-    def chunks(self, first: str, following: str, chunks: list[tuple[np.ndarray, ...]], output: str) -> list[np.ndarray]:
+    def chunks(
+        self, first: str, following: str, chunks: Sequence[tuple[np.ndarray, ...]], output: str
+    ) -> list[np.ndarray]:
         """Run a chunked half of the autoencoder, its caches handed on by hand."""
         results: list[np.ndarray] = []
         state: tuple[np.ndarray, ...] = ()

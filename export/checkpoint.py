@@ -90,6 +90,7 @@ class Checkpoint:
         Raises:
             InputError: there is none, or it is not one such tensor.
         """
+        tensor: object
         if path := self.file("prompt_embeds.safetensors"):
             tensors = list(read_safetensors(path).values())
             tensor = tensors[0] if len(tensors) == 1 else None

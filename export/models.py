@@ -85,8 +85,9 @@ def _centre(autoencoder: TinyAutoencoder) -> None:
     """Bring an untrained decoder's pixels into the middle of [0, 1], or clamping would hide what comes before it."""
     last = autoencoder.decoder[-1]
     with torch.no_grad():
-        last.weight.mul_(0.1)
-        last.bias.add_(0.5)
+        parameters = dict(last.named_parameters())
+        parameters["weight"].mul_(0.1)
+        parameters["bias"].add_(0.5)
 
 
 def _from_checkpoint(preset: Preset, checkpoint: Checkpoint) -> _Loaded:

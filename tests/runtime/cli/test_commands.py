@@ -1,0 +1,243 @@
+"""The commands as a user types them: what they write, what they print, and how they refuse."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.support.presets import SMALL
+from tests.support.scenes import scene
+from videoscene_rt.cli import demo as demo_command
+from videoscene_rt.cli.main import main
+from videoscene_rt.engines.bundle import Bundle
+from videoscene_rt.scenes.scene_folder import save_scene
+
+Capture = pytest.CaptureFixture[str]
+FILES = ["coarse.mp4", "contact_sheet.png", "refined.mp4", "report.json"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(save_scene(scene(), tmp_path / "scene"))
+
+
+def run(*words: object) -> int:
+    return main([str(word) for word in words])
+
+
+def refused(capsys: Capture, code: int, *words: object) -> str:
+    """Run a command that must fail with this exit code and one or two lines; they are given back."""
+    assert run(*words) == code
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert "Traceback" not in captured.err
+    errors = [line for line in lines if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert lines.index(errors[0]) >= len(lines) - 2
+    assert captured.out == ""
+    return captured.err
+
+
+def frames_of(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].codec_context.name == "h264"
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+def test_run_writes_its_four_files(small_bundle: Path, folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "deep" / "out"
+    assert run("run", small_bundle, "--scene", folder, "--out", out, "--seed", 4) == 0
+    assert sorted(path.name for path in out.iterdir()) == FILES
+    assert frames_of(out / "coarse.mp4").shape == frames_of(out / "refined.mp4").shape == (9, 32, 48, 3)
+    assert Image.open(out / "contact_sheet.png").width > 9 * 48
+    report = json.loads((out / "report.json").read_text())
+    assert report["seed"] == 4
+    assert report["timestep"] in (99, 499, 899)
+    assert report["points"] == {"given": 2000, "used": 2000}
+    assert len(report["checks"]["hole_fraction"]) == 9
+    assert set(report["timings_ms"]) == {
+        "render", "encode", "encode_first_image", "encode_last_image", "policy", "student", "decode", "step",
+    }  # fmt: skip
+    printed = capsys.readouterr().out
+    assert all(str(out / name) in printed for name in FILES)
+    assert "untrained" in printed
+
+
+def test_the_same_seed_gives_the_same_video(small_bundle: Path, folder: Path, tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        words = ["--out", tmp_path / name, "--seed", seed, "--noise-timestep", 900, "--json"]
+        assert run("run", small_bundle, "--scene", folder, *words) == 0
+    videos = [(tmp_path / name / "refined.mp4").read_bytes() for name in "abc"]
+    assert videos[0] == videos[1] != videos[2]
+
+
+def test_json_is_one_document_and_the_report(small_bundle: Path, folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert run("run", small_bundle, "--scene", folder, "--out", tmp_path / "o", "--json") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == json.loads((tmp_path / "o" / "report.json").read_text())
+    assert captured.err == ""
+
+
+def test_a_noise_timestep_is_one_more_than_the_timestep(small_bundle: Path, folder: Path, tmp_path: Path) -> None:
+    assert run("run", small_bundle, "--scene", folder, "--out", tmp_path / "o", "--noise-timestep", 460, "--json") == 0
+    assert json.loads((tmp_path / "o" / "report.json").read_text())["timestep"] == 459
+
+
+def test_a_cloud_over_the_limit_is_thinned_and_said(small_bundle: Path, tmp_path: Path, capsys: Capture) -> None:
+    folder = save_scene(scene(points=7000), tmp_path / "scene")
+    assert run("run", small_bundle, "--scene", folder, "--out", tmp_path / "o") == 0
+    assert "thinned evenly from 7,000 to 3,000 points" in capsys.readouterr().out
+    assert json.loads((tmp_path / "o" / "report.json").read_text())["points"] == {"given": 7000, "used": 3000}
+
+
+def test_another_run_replaces_the_first_and_nothing_else(small_bundle: Path, folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    for seed in (1, 2):
+        assert run("run", small_bundle, "--scene", folder, "--out", out, "--seed", seed, "--json") == 0
+    assert sorted(path.name for path in out.iterdir()) == sorted([*FILES, "notes.txt"])
+    assert json.loads((out / "report.json").read_text())["seed"] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "culprit"),
+    [
+        (["--noise-timestep", 0], "--noise-timestep must be from 1 to 1000"),
+        (["--noise-timestep", 1001], "--noise-timestep must be from 1 to 1000"),
+        (["--noise", "loud"], "'loud'"),
+        (["--seed", -1], "seed must be"),
+        (["--threads", 0], "threads"),
+        (["--fps", 0], "rate must be"),
+        (["--fps", "nan"], "rate must be"),
+        (["--colour", "red"], "--colour"),
+    ],
+)
+def test_a_wrong_option_is_named(
+    small_bundle: Path, folder: Path, tmp_path: Path, capsys: Capture, words: list, culprit: str
+) -> None:
+    out = tmp_path / "o"
+    assert culprit in refused(capsys, 2, "run", small_bundle, "--scene", folder, "--out", out, *words)
+    assert not out.exists() or list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "culprit"), [(["--backend", "abacus"], "'abacus'"), (["--precision", "fp4"], "'fp4'")]
+)
+def test_a_backend_that_cannot_be_is_exit_3(
+    small_bundle: Path, folder: Path, tmp_path: Path, capsys: Capture, words: list, culprit: str
+) -> None:
+    assert culprit in refused(capsys, 3, "run", small_bundle, "--scene", folder, "--out", tmp_path / "o", *words)
+    assert not (tmp_path / "o").exists()
+
+
+def test_bundles_and_scenes_that_are_none(small_bundle: Path, folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "o"
+    assert "no such folder" in refused(capsys, 2, "run", tmp_path / "no", "--scene", folder, "--out", out)
+    assert str(tmp_path / "no") in refused(capsys, 2, "run", small_bundle, "--scene", tmp_path / "no", "--out", out)
+    broken = next(path for path in folder.iterdir() if path.suffix == ".png")
+    broken.write_bytes(b"not a picture")
+    assert broken.name in refused(capsys, 2, "run", small_bundle, "--scene", folder, "--out", out)
+    assert not out.exists()
+
+
+def test_an_altered_bundle_is_refused(small_bundle: Path, folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    bundle = Path(shutil.copytree(small_bundle, tmp_path / "b"))
+    content = bytearray((bundle / "weights_student.bin").read_bytes())
+    content[len(content) // 2] ^= 1
+    (bundle / "weights_student.bin").write_bytes(content)
+    for words in (["run", bundle, "--scene", folder, "--out", tmp_path / "o"], ["inspect", bundle]):
+        assert "weights_student.bin was altered" in refused(capsys, 2, *words)
+
+
+def test_inspect_shows_what_is_in_the_manifest(small_bundle: Path, capsys: Capture) -> None:
+    assert run("inspect", small_bundle, "--tensors") == 0
+    text = capsys.readouterr().out
+    manifest = Bundle.open(small_bundle).manifest
+    for word in ("9 frames of 32×48", "untrained, from seed 0", "world_to_camera", "99, 499, 899", *manifest.graphs):
+        assert word in text, word
+    assert run("inspect", small_bundle, "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["preset"]["name"] == "small"
+    assert document["bundle_sha256"] == Bundle.open(small_bundle).digest
+
+
+def test_export_from_a_preset_file(tmp_path: Path, capsys: Capture) -> None:
+    preset = tmp_path / "mine.json"
+    preset.write_text(SMALL.model_dump_json())
+    out = tmp_path / "mine.bundle"
+    words = [
+        "--point-radius",
+        2,
+        "--near",
+        0.5,
+        "--background",
+        "1,2,3",
+        "--rounding",
+        "bfloat16",
+        "--noise-timestep",
+        500,
+    ]
+    assert run("export", "--preset", preset, "--out", out, *words, "--json") == 0
+    captured = capsys.readouterr()
+    document = json.loads(captured.out)
+    assert set(document["graphs"]) == set(Bundle.open(out).manifest.graphs)
+    assert captured.err == ""
+    manifest = Bundle.open(out).manifest
+    renderer, schedule = manifest.preset.renderer, manifest.preset.schedule
+    assert (renderer.radius, renderer.near, renderer.background) == (2, 0.5, (1, 2, 3))
+    assert schedule.rounding == "bfloat16"
+    assert manifest.policy.kind == "constant"
+    assert "exists already" in refused(capsys, 2, "export", "--preset", preset, "--out", out)
+
+
+@pytest.mark.parametrize(
+    ("words", "culprit"),
+    [
+        (["--preset", "huge"], "no preset 'huge'; choose"),
+        (["--rounding", "up"], "schedule.rounding"),
+        (["--background", "1,2"], "renderer.background"),
+        (["--background", "red"], "renderer.background"),
+        (["--near", -1], "renderer.near"),
+        (["--point-radius", 99], "renderer.radius"),
+        (["--noise-timestep", 123], "is no candidate"),
+        (["--checkpoint", "nowhere"], "nowhere is not a checkpoint"),
+    ],
+)
+def test_export_refuses_with_words(tmp_path: Path, capsys: Capture, words: list, culprit: str) -> None:
+    error = refused(capsys, 2, "export", "--out", tmp_path / "a.bundle", *words)
+    assert all(part in error for part in culprit.split("; "))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("source", ["the motorcycle", "the room"])
+def test_demo_writes_everything_and_keeps_its_bundle(
+    small_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, source: str
+) -> None:
+    """With a small bundle in place of the tiny one, so that it takes a second; `make demo` is the real thing."""
+    exports: list[Path] = []
+
+    def export(bundle: Path, quiet: bool) -> None:
+        shutil.copytree(small_bundle, bundle)
+        exports.append(bundle)
+
+    monkeypatch.setattr(demo_command, "_export", export)
+    monkeypatch.setattr(demo_command, "_usable", lambda bundle: bundle.exists())
+    monkeypatch.setattr("videoscene_rt.scenes.middlebury.demo_scene", lambda: (scene(), source))
+    for _ in range(2):
+        assert run("demo", "--out", tmp_path / "o") == 0
+        printed = capsys.readouterr().out
+        assert source in printed
+        assert all(str(tmp_path / "o" / name) in printed for name in FILES)
+    assert len(exports) == 1
+
+
+def test_a_bundle_of_another_version_is_not_used_again(small_bundle: Path, tmp_path: Path) -> None:
+    assert not demo_command._usable(tmp_path / "nothing")
+    assert not demo_command._usable(small_bundle)  # whole, but not of the preset tiny
