@@ -61,11 +61,9 @@ def _usable(folder: Path) -> bool:
 
 
 def _export(bundle: Path, quiet: bool) -> None:
-    from videoscene_rt.cli.export import export_with_progress
-    from videoscene_rt.environment import require
+    from videoscene_rt.cli.export import export_with_progress, require_export
 
-    for module in ("torch", "diffusers", "onnx", "onnxscript", "safetensors"):
-        require(module, "export")
+    require_export()
     from videoscene_rt.export.presets import load_preset
 
     export_with_progress(load_preset("tiny"), bundle, force=bundle.exists(), quiet=quiet)

@@ -42,10 +42,8 @@ def export(
 ) -> None:
     """Trace every graph to ONNX, prove it against torch, and write a bundle."""
     from videoscene_rt.cli import console
-    from videoscene_rt.environment import require
 
-    for module in ("torch", "diffusers", "onnx", "onnxscript", "onnxruntime", "safetensors"):
-        require(module, "export")
+    require_export()
     from videoscene_rt.export.presets import load_preset
 
     chosen = _adjusted(load_preset(preset), rounding, point_radius, near, background)
@@ -70,6 +68,26 @@ def export(
     if manifest.provenance.weights == "seed":
         console.RESULT.print("note: the weights are untrained (made from a seed): refined videos will be noise")
     console.RESULT.print(f"see vsrt inspect {out}", soft_wrap=True)
+
+
+def require_export() -> None:
+    """Refuse where the export cannot run.
+
+    Raises:
+        BackendError: Python is older than 3.11, or a package is not installed.
+    """
+    import platform
+
+    from videoscene_rt.engines.errors import BackendError
+    from videoscene_rt.environment import require
+
+    if sys.version_info < (3, 11):
+        raise BackendError(
+            f"exporting needs Python 3.11 or newer; this is {platform.python_version()}",
+            "export on another machine: bundles are the same everywhere",
+        )
+    for module in ("torch", "diffusers", "onnx", "onnxscript", "onnxruntime", "safetensors"):
+        require(module, "export")
 
 
 def export_with_progress(
