@@ -39,7 +39,7 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@rm -rf build/typing && mkdir -p build/typing/videoscene_rt
-	@ln -s $(abspath runtime)/* $(abspath engines) $(abspath export) build/typing/videoscene_rt/
+	@ln -s $(abspath runtime)/* $(abspath engines) $(abspath export) $(abspath bench) build/typing/videoscene_rt/
 	MYPYPATH=build/typing $(BIN)/mypy
 
 ## format     let ruff mend what it can

@@ -14,13 +14,15 @@ STANDARD = set(sys.stdlib_module_names)
 
 ALLOWED = {
     "runtime": {"numpy", "pydantic", "PIL", "av", "typer", "rich", "skimage", "onnxruntime"},
-    "engines": {"numpy", "pydantic", "onnxruntime"},
+    "engines": {"numpy", "pydantic", "filelock", "onnxruntime", "cuda", "onnx", "onnx_ir", "polygraphy"},
     "export": {"numpy", "pydantic", "torch", "diffusers", "onnx", "onnx_ir", "safetensors", "ml_dtypes"},
+    "bench": {"numpy", "pydantic", "torch", "onnxruntime", "cuda"},
 }
 ROOMS = {
     "runtime": {"runtime", "engines"},
     "engines": {"engines"},
     "export": {"export", "engines"},
+    "bench": {"bench", "runtime", "engines", "export"},
 }
 # The command line calls the export, when it is asked to; skimage and onnxruntime are for the demo's scene and for doctor.
 ALSO = {"runtime/cli": {"export"}}
@@ -42,10 +44,10 @@ def imports(path: Path) -> Iterator[str]:
 
 def room_of(module: str) -> str:
     parts = module.split(".")
-    return parts[1] if len(parts) > 1 and parts[1] in ("engines", "export") else "runtime"
+    return parts[1] if len(parts) > 1 and parts[1] in ("engines", "export", "bench") else "runtime"
 
 
-@pytest.mark.parametrize("room", ["runtime", "engines", "export"])
+@pytest.mark.parametrize("room", ["runtime", "engines", "export", "bench"])
 def test_a_room_imports_what_it_may(room: str) -> None:
     paths = sorted((ROOT / room).rglob("*.py"))
     assert paths

@@ -1,0 +1,72 @@
+"""Events and graph capture on a backend's stream (a cuda.core Stream)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from videoscene_rt.engines.errors import BackendError
+
+
+class CudaTimer:
+    """`videoscene_rt.bench.closed_loop.Timer` with two CUDA events.
+
+    Args:
+        stream: the cuda.core Stream that the work is enqueued on.
+
+    Raises:
+        BackendError: cuda.core is not installed, or the events cannot be made.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        try:
+            from cuda.core import EventOptions
+
+            options = EventOptions(timing_enabled=True)
+            self._begin = stream.record(options=options)
+            self._end = stream.record(options=options)
+        except Exception as error:  # cuda.core's exceptions share no public base class
+            raise BackendError(f"CUDA events cannot be had: {error}", "pip install 'videoscene-rt[cuda]'") from error
+
+    def start(self) -> None:
+        """See `Timer.start`."""
+        self._stream.record(self._begin)
+
+    def stop(self) -> None:
+        """See `Timer.stop`."""
+        self._stream.record(self._end)
+
+    def elapsed_ms(self) -> float:
+        """See `Timer.elapsed_ms`."""
+        return float(self._end - self._begin)
+
+
+def capture(stream: Any, enqueue: Callable[[], object]) -> Callable[[], None]:
+    """Capture what ``enqueue`` puts on a stream into a CUDA graph.
+
+    It runs once before, uncaptured, since a first run may allocate.
+
+    Args:
+        stream: a cuda.core Stream.
+        enqueue: puts work on it, and never waits.
+
+    Returns:
+        Launches the graph on the stream, without waiting.
+
+    Raises:
+        BackendError: it cannot be captured.
+    """
+    enqueue()
+    stream.sync()
+    builder = stream.create_graph_builder()
+    try:
+        # "global" would forbid every other thread its allocations meanwhile.
+        builder.begin_building(mode="thread_local")
+        enqueue()
+        graph = builder.end_building().complete()
+        graph.upload(stream)
+        stream.sync()
+    except Exception as error:  # cuda.core's exceptions share no public base class
+        raise BackendError(f"the work cannot be captured into a CUDA graph: {error}") from error
+    return lambda: graph.launch(stream)

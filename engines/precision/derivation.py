@@ -1,0 +1,131 @@
+"""Deriving the graph that a builder reads from the FP32 graph of a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx_ir as ir
+
+from videoscene_rt.engines.activations import Activations, GraphActivations
+from videoscene_rt.engines.bundle import Bundle
+from videoscene_rt.engines.errors import BackendError, InputError
+from videoscene_rt.engines.precision.calibrate import activation_ranges
+from videoscene_rt.engines.precision.fp16 import to_typed
+from videoscene_rt.engines.precision.int8 import insert_qdq, quantised_inputs, select_layers
+from videoscene_rt.engines.precision.opset17 import lower
+from videoscene_rt.engines.precision.overflow import wide_activations, wide_weights
+from videoscene_rt.engines.precision.placement import Choice, computes, groups, place
+from videoscene_rt.engines.precision.recipe import PRECISIONS, Recipe, recipe_for
+from videoscene_rt.engines.precision.report import Derived, LayerGroup
+from videoscene_rt.engines.precision.source import load_source, save_derived
+
+# QuantizeLinear takes float16 since this version; of what our graphs hold, nothing else changed since 18.
+_OPSET_OF_HALF_SCALES = 19
+
+
+def derive(
+    bundle: Bundle, graph: str, precision: str, activations: Activations | None, out: Path, recipe: Recipe | None = None
+) -> Derived:
+    """See `videoscene_rt.engines.precision.derive`."""
+    plan = _Plan.of(bundle, graph, precision, activations, recipe)
+    model = plan.model
+    if precision == "fp32":
+        save_derived(model, out)
+        return Derived(out, precision, plan.report({}))
+    if plan.layers:
+        insert_qdq(model, plan.layers, plan.ranges, fold_weights=True)
+        model.opset_imports[""] = max(model.opset_imports[""], _OPSET_OF_HALF_SCALES)
+    choices = plan.choices()
+    to_typed(model, choices)
+    _check_interface(bundle, graph, model)
+    save_derived(model, out)
+    return Derived(out, precision, plan.report(choices))
+
+
+def derive_weak(
+    bundle: Bundle, graph: str, precision: str, activations: Activations | None, out: Path, recipe: Recipe | None = None
+) -> Derived:
+    """See `videoscene_rt.engines.precision.derive_weak`."""
+    plan = _Plan.of(bundle, graph, precision, activations, recipe)
+    if precision == "fp32":
+        lower(plan.model)
+        save_derived(plan.model, out)
+        return Derived(out, precision, plan.report({}))
+    if plan.layers:
+        insert_qdq(plan.model, plan.layers, plan.ranges, fold_weights=False)
+    choices = plan.choices()
+    free = {name for name, choice in plan.layers.items() if choice.precision == "int8"}
+    named = {
+        node.name: choices[node.name].precision
+        for node in plan.model.graph
+        if node.name in choices and computes(node) and node.name not in free
+    }
+    lower(plan.model)
+    save_derived(plan.model, out)
+    return Derived(out, precision, plan.report(choices), named)
+
+
+class _Plan:
+    """What both ways of deriving decide alike."""
+
+    def __init__(
+        self, path: Path, model: ir.Model, recipe: Recipe, precision: str, samples: GraphActivations | None
+    ) -> None:
+        self.model, self.recipe, self.precision = model, recipe, precision
+        self.layers: dict[str, Choice] = {}
+        self.ranges: dict[str, float] = {}
+        self.wide: dict[str, str] = {}
+        if precision == "fp32":
+            return
+        if samples is not None:
+            self.wide = wide_activations(path, model, samples, recipe.overflow_margin)
+        if precision == "int8" and recipe.int8 is not None and samples is not None:
+            self.layers = select_layers(model, recipe.int8)
+            names = quantised_inputs(model, self.layers)
+            self.ranges = activation_ranges(path, names, samples, recipe.int8.percentile)
+
+    @classmethod
+    def of(
+        cls, bundle: Bundle, graph: str, precision: str, activations: Activations | None, recipe: Recipe | None
+    ) -> _Plan:
+        found = recipe or recipe_for(graph)
+        if precision not in PRECISIONS:
+            raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+        if precision not in found.ceilings.values():
+            own = ", ".join(dict.fromkeys(found.ceilings.values()))
+            raise InputError(f"the recipe of graph {graph} knows {own}, not {precision}")
+        path = bundle.graph_path(graph)
+        samples = activations.graphs.get(graph) if activations is not None else None
+        if precision == "int8" and (samples is None or not samples.samples):
+            raise InputError(
+                f"graph {graph} cannot be calibrated: no activations of it were recorded", "give scenes: --scenes DIR"
+            )
+        return cls(path, load_source(path), found, precision, samples if samples and samples.samples else None)
+
+    def choices(self) -> dict[str, Choice]:
+        """Where every node of the model, Q/DQ included, computes."""
+        choices = place(self.model, self.recipe, self.wide)
+        misfits = wide_weights(self.model, choices)
+        return place(self.model, self.recipe, {**self.wide, **misfits}) if misfits else choices
+
+    def report(self, choices: Mapping[str, Choice]) -> tuple[LayerGroup, ...]:
+        if self.precision == "fp32":
+            why = self.recipe.why or "FP32 was asked for"
+            return (LayerGroup("**", "fp32", sum(1 for _ in self.model.graph), why),)
+        return groups({name: self._said(name, choice) for name, choice in choices.items()})
+
+    def _said(self, name: str, choice: Choice) -> Choice:
+        layer = self.layers.get(name)
+        if layer is None:
+            return choice
+        return Choice(layer.precision or choice.precision, layer.pattern, layer.why)
+
+
+def _check_interface(bundle: Bundle, graph: str, model: ir.Model) -> None:
+    spec = bundle.graph(graph)
+    documented = [(tensor.name, tensor.dtype) for tensor in (*spec.inputs, *spec.outputs)]
+    found = [(value.name, value.dtype.numpy().name) for value in (*model.graph.inputs, *model.graph.outputs)]
+    if found != documented:
+        odd = next(pair for pair in zip(found, documented, strict=False) if pair[0] != pair[1])
+        raise BackendError(f"graph {graph}: derived with {odd[0]} instead of {odd[1]}")

@@ -1,0 +1,166 @@
+"""A session on a GPU machine, rehearsed on the CPU: what is done stays done, what is cut off runs again, results are always there."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.presets import SMALL
+from videoscene_rt.bench.h100.run import main
+from videoscene_rt.bench.h100.tasks import Session, Task
+
+QUICK = '{"warmup_iterations": 1, "warmup_s": 0, "iterations": 3, "seconds": 0}'
+
+
+def session(tmp_path: Path, seconds: float = 60, **options: bool) -> Session:
+    return Session(tmp_path, time.monotonic() + seconds, **options)
+
+
+def python(code: str) -> tuple[str, ...]:
+    return (sys.executable, "-c", code)
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    task = Task("one", python(f"open({str(count)!r}, 'a').write('x')"))
+    assert session(tmp_path).run(task)
+    assert session(tmp_path).run(task)
+    assert count.read_text() == "x"
+
+
+def test_what_failed_waits_to_be_asked(tmp_path: Path) -> None:
+    count = tmp_path / "count"
+    task = Task("one", python(f"open({str(count)!r}, 'a').write('x'); raise SystemExit(3)"))
+    assert not session(tmp_path).run(task)
+    assert not session(tmp_path).run(task)
+    assert not session(tmp_path, retry=True).run(task)
+    assert count.read_text() == "xx"
+
+
+@pytest.mark.parametrize(
+    ("output", "status"),
+    [('{"records": {"policy": "r.json"}}', "partly"), ('{"records": {}}', "failed"), ("error", "failed")],
+)
+def test_a_measurement_that_failed_for_some_graphs_is_partly_done(tmp_path: Path, output: str, status: str) -> None:
+    command = python(f"print({output!r}); raise SystemExit(3)")
+    first = session(tmp_path)
+    assert first.run(Task("one", command, partly=True)) == first.done("one") == (status == "partly")
+    assert first.state["one"]["status"] == status
+    assert not first.run(Task("two", command))
+
+
+def test_what_the_deadline_stops_runs_again(tmp_path: Path) -> None:
+    task = Task("one", python("import time; time.sleep(60)"))
+    begin = time.monotonic()
+    assert not session(tmp_path, 5.5).run(task)
+    assert time.monotonic() - begin < 5
+    assert session(tmp_path).state["one"]["status"] == "cut off"
+    assert session(tmp_path).run(Task("one", python("pass")))
+
+
+def test_a_background_task_outlives_the_call(tmp_path: Path) -> None:
+    task = Task("build", python("import time; time.sleep(0.5); raise SystemExit(3)"))
+    first = session(tmp_path)
+    assert first.settle(task) == "not started"
+    first.start(task)
+    assert session(tmp_path).settle(task) == "running"
+    second = session(tmp_path)
+    second.start(task)  # not a second time
+    deadline = time.monotonic() + 20
+    while second.settle(task) == "running" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert second.settle(task) == "failed"
+    assert second.state["build"]["code"] == 3
+
+
+@pytest.fixture
+def preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for variable in ("LAB_PYTHON", "TORCH_PYTHON"):
+        monkeypatch.setenv(variable, shlex.quote(sys.executable))
+    monkeypatch.delenv("ORT_PYTHON", raising=False)
+    path = tmp_path / "small.json"
+    path.write_text(SMALL.model_dump_json())
+    return path
+
+
+def test_a_rehearsal_measures_and_collects(preset: Path, small_bundle: Path, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "small.bundle").symlink_to(small_bundle)
+    (work / "state.json").write_text('{"export.small": {"status": "done"}}')
+    arguments = [
+        "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"), "--presets", str(preset), "--backend", "onnxruntime",
+        "--precisions", "fp32", "--torch-precisions", "fp32", "--torch-modes", "eager", "--device", "cpu", "--settings", QUICK,
+        "--subject", "onnxruntime fp32 enqueue", "--phases", "export,engines,torch,ort,warm",
+    ]  # fmt: skip
+    assert main(arguments) == 0
+    out = tmp_path / "out"
+    assert sorted(path.name for path in out.iterdir()) == ["logs.tar.gz", "records.tar.gz", "state.json", "table.md"]
+    state = json.loads((out / "state.json").read_text())
+    assert {entry["status"] for entry in state.values()} == {"done"}
+    table = (out / "table.md").read_text()
+    assert "| student | torch fp32 eager |" in table
+    with tarfile.open(out / "records.tar.gz") as archive:
+        names = archive.getnames()
+    assert "records/small.student.onnxruntime.fp32.enqueue.json" in names
+    begin = time.monotonic()
+    assert main(arguments) == 0
+    assert time.monotonic() - begin < 5
+
+
+def test_a_session_in_which_nothing_works_still_ends(
+    preset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_PYTHON", "/bin/false")
+    code = main(
+        ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out"), "--presets", str(preset), "--minutes", "0.5"]
+    )
+    assert code == 3
+    assert json.loads((tmp_path / "out" / "state.json").read_text())["export.small"]["status"] == "failed"
+
+
+def test_the_phases_call_each_interpreter_for_its_own_work(
+    preset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stand-ins for the interpreters write down what they were asked."""
+    asked = tmp_path / "asked"
+    for variable in ("LAB_PYTHON", "TORCH_PYTHON", "ORT_PYTHON"):
+        script = tmp_path / variable
+        script.write_text(f'#!/bin/sh\necho "{variable} $*" >> {asked}\n')
+        script.chmod(0o755)
+        monkeypatch.setenv(variable, str(script))
+    arguments = [
+        "--work",
+        str(tmp_path / "work"),
+        "--out",
+        str(tmp_path / "out"),
+        "--presets",
+        str(preset),
+        "--minutes",
+        "1",
+    ]
+    assert main(arguments) == 0
+    lines = [line for line in asked.read_text().splitlines() if ".compare " not in line]
+    bundle = tmp_path / "work" / "small.bundle"
+    main_module, bench = "-m videoscene_rt.cli.main", "-m videoscene_rt.bench"
+    build = f"LAB_PYTHON {main_module} build {bundle} --backend tensorrt --precision"
+    expected = [
+        f"TORCH_PYTHON {main_module} export --preset {preset} --out {bundle} --json --force",
+        *[f"{build} {precision} --json" for _ in ("build", "rebuild") for precision in ("fp16", "int8")],
+        *[f"LAB_PYTHON {bench}.engine_bench"] * 4,
+        *[f"TORCH_PYTHON {bench}.torch_baseline"] * 3,
+        *[f"ORT_PYTHON {bench}.ort_cuda"] * 2,
+        *[f"LAB_PYTHON {bench}.warm_start"] * 2,
+        f"LAB_PYTHON {bench}.h100.corrupt {bundle} tensorrt fp16",
+    ]
+    assert len(lines) == len(expected)
+    for line, start in zip(lines, expected, strict=True):
+        assert line.startswith(start)
+    requests = sorted((tmp_path / "work" / "requests").glob("engine_bench.*.json"))
+    assert [json.loads(path.read_text())["mode"] for path in requests] == ["cuda-graph", "enqueue"] * 2

@@ -1,0 +1,49 @@
+"""Every derived graph is valid for a strongly typed builder: TensorRT-RTX parses and builds it, without a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from videoscene_rt.engines.activations import Activations
+from videoscene_rt.engines.bundle import Bundle
+from videoscene_rt.engines.precision import derive, graph_precision
+
+trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
+
+CASES = [
+    ("student", "fp16"),
+    ("student", "int8"),
+    ("policy", "fp16"),
+    *((graph, "fp16") for graph in ("encode_image", "encode_clip", "encode_stream", "decode_clip", "decode_stream")),
+]
+PUBLISHED_CASES = ("encode_image", "encode_first", "encode_next", "decode_first", "decode_next")
+
+
+@pytest.fixture(scope="module")
+def logger() -> Any:
+    return trt.Logger(trt.Logger.ERROR)
+
+
+@pytest.mark.parametrize(("graph", "ceiling"), CASES)
+def test_it_builds(
+    graph: str, ceiling: str, logger: Any, bundle: Bundle, activations: Activations, tmp_path: Path
+) -> None:
+    own = graph_precision(graph, ceiling)
+    _build(derive(bundle, graph, own, activations, tmp_path / "graph.onnx").path, logger)
+
+
+@pytest.mark.parametrize("graph", PUBLISHED_CASES)
+def test_the_published_autoencoder_builds(graph: str, logger: Any, published: Bundle, tmp_path: Path) -> None:
+    _build(derive(published, graph, "fp16", None, tmp_path / "graph.onnx").path, logger)
+
+
+def _build(path: Path, logger: Any) -> None:
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    parsed = parser.parse_from_file(str(path))
+    assert parsed, [parser.get_error(index).desc() for index in range(parser.num_errors)]
+    assert builder.build_serialized_network(network, builder.create_builder_config()) is not None

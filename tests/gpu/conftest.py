@@ -1,0 +1,48 @@
+"""What GPU tests share. They skip, each with a word, where there is no GPU, no cuda-core or no TensorRT that runs on it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+
+import pytest
+
+from videoscene_rt.engines.bundle import Bundle
+from videoscene_rt.engines.cuda_memory import CudaDevice
+from videoscene_rt.engines.errors import BackendError
+
+
+@pytest.fixture(scope="session")
+def cuda() -> CudaDevice:
+    """Device 0."""
+    try:
+        return CudaDevice()
+    except BackendError as error:
+        pytest.skip(f"no CUDA device: {error.problem}")
+
+
+@pytest.fixture(scope="session", params=["tensorrt", "tensorrt_rtx"])
+def package(request: pytest.FixtureRequest, cuda: CudaDevice) -> str:
+    """Each TensorRT that is installed and runs on this GPU."""
+    from videoscene_rt.engines.tensorrt.capabilities import open_package
+
+    name = str(request.param)
+    try:
+        importlib.import_module(name)
+    except (ImportError, OSError) as error:
+        pytest.skip(f"{name} is not installed: {error}")
+    _, can = open_package(name)  # type: ignore[arg-type]
+    if can.compute_capabilities is not None and cuda.compute_capability not in can.compute_capabilities:
+        pytest.skip(f"{name} does not run on compute capability {cuda.compute_capability}")
+    return name
+
+
+@pytest.fixture(scope="session")
+def bundle(request: pytest.FixtureRequest) -> Bundle:
+    """The bundle named by VSRT_BUNDLE (where torch is missing, one exported elsewhere), or the tests' small one."""
+    named = os.environ.get("VSRT_BUNDLE")
+    if named:
+        return Bundle.open(Path(named))
+    pytest.importorskip("torch", reason="no torch to export a bundle with, and VSRT_BUNDLE names none")
+    return Bundle.open(request.getfixturevalue("small_bundle"))
