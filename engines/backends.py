@@ -4,29 +4,48 @@ from __future__ import annotations
 
 from videoscene_rt.engines.engine import Backend
 from videoscene_rt.engines.errors import BackendError, InputError
+from videoscene_rt.engines.platform import KINDS
+from videoscene_rt.engines.selection import Locator, selected_for
 
-BACKENDS = ("onnxruntime",)
-PRECISIONS = ("fp32",)
+BACKENDS = tuple(KINDS)
+PRECISIONS = ("fp32", "fp16", "int8")
 
 
-def open_backend(name: str = "onnxruntime", precision: str = "fp32", threads: int | None = None) -> Backend:
-    """Open a backend.
-
-    Args:
-        name: one of `BACKENDS`.
-        precision: a ceiling; one of `PRECISIONS`.
-        threads: threads for one operator on the CPU; None takes every core.
+def check_pair(name: str, precision: str) -> None:
+    """Whether there are such a backend and such a precision.
 
     Raises:
-        InputError: there is no such backend or precision, or threads is not positive.
-        BackendError: its package is not installed, or the pair cannot be.
+        BackendError: there are not; it says which there are.
     """
     if name not in BACKENDS:
         raise BackendError(f"backend {name!r} is not to be had in this version; it has {', '.join(BACKENDS)}")
     if precision not in PRECISIONS:
         raise BackendError(f"precision {precision!r} is not to be had in this version; it has {', '.join(PRECISIONS)}")
+
+
+def open_backend(
+    name: str = "onnxruntime", precision: str = "fp32", threads: int | None = None, locate: Locator | None = None
+) -> Backend:
+    """Open a backend. It loads what `vsrt build` selected for it and never builds: see `selection.selected_for`.
+
+    Args:
+        name: one of `BACKENDS`.
+        precision: a ceiling; one of `PRECISIONS`.
+        threads: threads for one operator on the CPU; None takes every core.
+        locate: finds the engine of a graph; None takes what was selected for this pair.
+
+    Raises:
+        InputError: threads is not positive.
+        BackendError: there is no such backend or precision, its package is not installed, or there is no device for it.
+    """
+    check_pair(name, precision)
     if threads is not None and threads < 1:
         raise InputError(f"threads must be at least 1, not {threads}")
-    from videoscene_rt.engines.onnxruntime_engine import OnnxRuntimeBackend
+    found = selected_for(name, precision) if locate is None else locate
+    if name == "onnxruntime":
+        from videoscene_rt.engines.onnxruntime_engine import OnnxRuntimeBackend
 
-    return OnnxRuntimeBackend(threads)
+        return OnnxRuntimeBackend(threads, found)
+    from videoscene_rt.engines.routed import RoutedBackend
+
+    return RoutedBackend(name, found, threads)

@@ -9,7 +9,9 @@ import numpy as np
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.engine import TensorView
 from videoscene_rt.engines.errors import BackendError
+from videoscene_rt.engines.identity import EngineIdentity
 from videoscene_rt.engines.memory import HostMemory
+from videoscene_rt.engines.selection import Locator, reference
 from videoscene_rt.engines.specs import GraphSpec, TensorSpec
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ class OnnxRuntimeBackend:
 
     Args:
         threads: threads for one operator; None lets ONNX Runtime take every core.
+        locate: finds what runs a graph; by default the bundle's own FP32 graphs, the reference.
 
     Raises:
         BackendError: onnxruntime is not installed.
@@ -37,13 +40,14 @@ class OnnxRuntimeBackend:
     name = "onnxruntime"
     device = "cpu"
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(self, threads: int | None = None, locate: Locator = reference) -> None:
         try:
             import onnxruntime
         except ImportError as error:
             raise BackendError("ONNX Runtime is not installed", "pip install 'videoscene-rt[cpu]'") from error
         self._ort = onnxruntime
         self._threads = threads
+        self._locate = locate
 
     @property
     def versions(self) -> dict[str, str]:
@@ -58,8 +62,14 @@ class OnnxRuntimeBackend:
         """Nothing to wait for: `OnnxRuntimeContext.enqueue` returns when it is done."""
 
     def load(self, bundle: Bundle, graph: str) -> OnnxRuntimeEngine:
-        """Open a session over a graph of the bundle; see `Backend.load`."""
-        return OnnxRuntimeEngine(self.session(str(bundle.graph_path(graph))), bundle.graph(graph))
+        """Open a session over a graph of the bundle, or over the engine that was built of it; see `Backend.load`."""
+        spec = bundle.graph(graph)
+        located = self._locate(bundle, graph)
+        path = located.verified()
+        with located.loading():
+            engine = OnnxRuntimeEngine(self.session(str(path)), spec)
+        engine.identity = None if located.engine is None else located.engine.identity
+        return engine
 
     def session(self, path: str) -> onnxruntime.InferenceSession:
         """A session over an ONNX file.
@@ -87,6 +97,9 @@ class OnnxRuntimeEngine:
     Raises:
         BackendError: the ONNX file does not have the inputs and outputs that the manifest promises.
     """
+
+    identity: EngineIdentity | None = None
+    """Of a built engine; None for the bundle's own graph."""
 
     def __init__(self, session: onnxruntime.InferenceSession, spec: GraphSpec) -> None:
         self._session = session

@@ -18,19 +18,22 @@ def inspect(
     tensors: Annotated[bool, typer.Option("--tensors", help="List every input and output too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as one JSON document.")] = False,
 ) -> None:
-    """Verify a bundle and show its preset, graphs, parity and provenance."""
+    """Verify a bundle and show its preset, graphs, parity, provenance, and its engines with their gates."""
     import json
 
     from videoscene_rt.chain.plan import plan_chain
     from videoscene_rt.cli import console
+    from videoscene_rt.cli.inspect_engines import engines_document, print_built
     from videoscene_rt.engines.bundle import Bundle
 
     opened = Bundle.open(bundle)
     if as_json:
-        console.print_json({"bundle_sha256": opened.digest, **json.loads(opened.manifest.model_dump_json())})
+        document = {"bundle_sha256": opened.digest, **json.loads(opened.manifest.model_dump_json())}
+        console.print_json({**document, "engines": engines_document(opened)})
         return
     _print_summary(opened, plan_chain(opened.manifest))
     _print_graphs(opened)
+    print_built(opened)
     if tensors:
         for graph in opened.manifest.graphs.values():
             _print_tensors(graph)

@@ -23,8 +23,9 @@ from videoscene_rt.cli.exit_codes import DEFECT, READER_GONE, Outcome, outcome
 COMMANDS = {
     "demo": "Export the preset tiny, run the whole chain on a real scene on the CPU, and write pictures and a report.",
     "export": "Trace every graph to ONNX, prove it against torch, and write a bundle.",
+    "build": "Build the engines of a bundle, hold each against the FP32 reference, and store what passes.",
     "run": "Refine one scene: render its cloud, run the single diffusion step, write videos, contact sheet and report.",
-    "inspect": "Verify a bundle and show its preset, graphs, parity and provenance.",
+    "inspect": "Verify a bundle and show its preset, graphs, parity, provenance, and its engines with their gates.",
     "doctor": "Say what this machine can run, and what is missing.",
 }
 

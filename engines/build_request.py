@@ -1,0 +1,105 @@
+"""What a build is asked for, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from videoscene_rt.engines.activations import Activations, Arrays
+from videoscene_rt.engines.bundle import Bundle
+from videoscene_rt.engines.engine import Backend
+from videoscene_rt.engines.errors import BackendError
+from videoscene_rt.engines.records import Gated, LayerRecord
+from videoscene_rt.engines.selection import build_command
+
+Outcome = Literal["built", "reused", "source", "host"]
+
+
+class Recorder(Protocol):
+    """Activations that are known by their digest and collected only when they are needed."""
+
+    @property
+    def digest(self) -> str:
+        """Over the scenes, the seeds and the bundle; known without running anything."""
+
+    @property
+    def scenes(self) -> tuple[str, ...]:
+        """Their names."""
+
+    def __call__(self) -> Activations:
+        """Run the reference; the chain's own results are those of a graph named `gates.CHAIN`."""
+
+    def steps(self, backend: Backend) -> Iterator[tuple[str, Arrays]]:
+        """Run the whole chain on a backend over the same scenes and seeds: scene → outputs of `gates.CHAIN`."""
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """One `vsrt build`.
+
+    Attributes:
+        bundle: verified.
+        backend, precision: the pair; the precision is a ceiling.
+        workspace_mib, level: for a plan's builder; None for its defaults.
+        accept: take engines whose gate fails, and record that.
+        gate: False stores engines without running them; they cannot be loaded until a build with the gate has passed them.
+        force: build again what fits.
+        threads: of ONNX Runtime on the CPU.
+        lock_timeout_s: how long to wait for another build of the same bundle.
+    """
+
+    bundle: Bundle
+    backend: str
+    precision: str
+    workspace_mib: int | None = None
+    level: int | None = None
+    accept: bool = False
+    gate: bool = True
+    force: bool = False
+    threads: int | None = None
+    lock_timeout_s: float = 600.0
+
+
+@dataclass(frozen=True)
+class GraphReport:
+    """What became of a graph: ``precision`` its own, ``outcome`` see `Pair.graphs`, ``seconds`` of making it now."""
+
+    graph: str
+    precision: str
+    outcome: Outcome
+    gated: Gated | None = None
+    folder: str | None = None
+    layers: tuple[LayerRecord, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What became of every graph and of the whole step."""
+
+    request: BuildRequest
+    graphs: tuple[GraphReport, ...]
+    chain: Gated
+    scenes: tuple[str, ...]
+    seconds: float
+
+    def check(self) -> None:
+        """Refuse what did not pass.
+
+        Raises:
+            BackendError: names the graph, the figure, the limit, and what to do.
+        """
+        parts = [
+            *((f"the engine of graph {graph.graph}", graph.gated) for graph in self.graphs),
+            ("the whole step", self.chain),
+        ]
+        for what, gated in parts:
+            if gated is not None and gated.status == "refused" and gated.result is not None:
+                failures = gated.result.failures()
+                more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
+                command = build_command(self.request.bundle, self.request.backend, self.request.precision)
+                raise BackendError(
+                    f"{what} is refused by its accuracy gate: {failures[0].text}{more}",
+                    f"use a higher precision, or scenes like your own (--scenes), or take it all the same: {command} --accept",
+                )

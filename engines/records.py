@@ -1,0 +1,83 @@
+"""What the store writes beside an engine, and which engine is in use for what."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from videoscene_rt.engines.gate import GateResult
+from videoscene_rt.engines.manifest import FileEntry
+
+GateStatus = Literal["passed", "accepted", "refused", "not run"]
+"""accepted: it failed, and the user took it all the same. Only the first two may be loaded."""
+
+PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
+FolderName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}-[0-9a-f]{16}$")]
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LayerRecord(_Data):
+    """A group of layers: which, in what precision, how many, and why."""
+
+    pattern: str
+    precision: str
+    count: int
+    why: str
+
+
+class Gated(_Data):
+    """The gate's verdict on an engine, and where it ran. An engine is loaded only where it was gated."""
+
+    status: GateStatus
+    device: str | None = None
+    compute_capability: str | None = None
+    driver: str | None = None
+    result: GateResult | None = None
+
+
+class EngineRecord(_Data):
+    """record.json: the files of an engine with their digests, its verdict, and how it was made.
+
+    Attributes:
+        engine: which of the files is loaded.
+        files: every file of the folder but this one, with size and SHA-256.
+        layers: which groups of layers got which precision, and why.
+        seconds: what building took; versions: of what built it; messages: the builder's warnings.
+        created: UTC, ISO 8601.
+    """
+
+    schema_version: Literal[1] = 1
+    engine: PlainName
+    files: dict[PlainName, FileEntry]
+    gate: Gated
+    layers: tuple[LayerRecord, ...] = ()
+    seconds: float = 0.0
+    versions: dict[str, str] = Field(default_factory=dict)
+    driver: str | None = None
+    messages: tuple[str, ...] = ()
+    created: str = ""
+    notes: dict[str, Any] = Field(default_factory=dict)
+
+
+class Pair(_Data):
+    """What runs the graphs for one backend under one ceiling.
+
+    Attributes:
+        graphs: graph → folder of its engine; "source" where the backend runs the bundle's own FP32 graph, which is the reference;
+            "host" where the backend cannot run the graph and ONNX Runtime's CPU provider runs it.
+        chain: the verdict on the whole step.
+    """
+
+    graphs: dict[str, FolderName | Literal["source", "host"]]
+    chain: Gated
+
+
+class Selected(_Data):
+    """selected.json: "<backend>/<ceiling>" → what runs the graphs."""
+
+    schema_version: Literal[1] = 1
+    pairs: dict[str, Pair] = Field(default_factory=dict)

@@ -1,0 +1,214 @@
+"""Where engines are kept: ``engines/`` inside the bundle, one folder an engine, read and verified here and nowhere else.
+
+A folder is written under another name and renamed when it is whole. Everything belongs to its owner alone: an engine is
+executable code. Nothing outside the bundle is ever read: no link is followed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from videoscene_rt.engines.digest import file_sha256
+from videoscene_rt.engines.errors import BackendError
+from videoscene_rt.engines.identity import EngineIdentity
+from videoscene_rt.engines.manifest import FileEntry
+from videoscene_rt.engines.private_files import (
+    PARTIAL,
+    check_file,
+    check_folder,
+    flush,
+    read_model,
+    read_private,
+    remove_tree,
+    write_model,
+)
+from videoscene_rt.engines.records import EngineRecord, Selected
+
+FOLDER = "engines"
+IDENTITY_FILE, RECORD_FILE, SELECTED_FILE = "identity.json", "record.json", "selected.json"
+
+
+@dataclass(frozen=True)
+class StoredEngine:
+    """An engine in the store, its folder looked over; the contents of its files are verified when they are read."""
+
+    folder: Path
+    identity: EngineIdentity
+    record: EngineRecord
+
+    @property
+    def path(self) -> Path:
+        """The file that is loaded."""
+        return self.folder / self.record.engine
+
+    def verify(self) -> None:
+        """Compare every file with its digest.
+
+        Raises:
+            BackendError: one is not what was stored.
+        """
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self._verify_file, self.record.files))
+
+    def read(self) -> bytes:
+        """The bytes of the engine, and these very bytes verified.
+
+        Raises:
+            BackendError: they are not what was stored.
+        """
+        name = self.record.engine
+        data = read_private(self.folder / name, self.record.files[name].bytes)
+        self._compare(name, hashlib.sha256(data).hexdigest())
+        return data
+
+    def _verify_file(self, name: str) -> None:
+        try:
+            self._compare(name, file_sha256(self.folder / name))
+        except OSError as error:
+            raise BackendError(f"{self.folder / name} cannot be read: {error.strerror}") from error
+
+    def _compare(self, name: str, found: str) -> None:
+        promised = self.record.files[name].sha256
+        if found != promised:
+            raise BackendError(
+                f"{self.folder / name} was altered: its SHA-256 is {found[:12]}…, the record says {promised[:12]}…"
+            )
+
+
+class EngineStore:
+    """The engines of one bundle.
+
+    Args:
+        bundle: the bundle's folder.
+    """
+
+    def __init__(self, bundle: Path) -> None:
+        self.folder = bundle / FOLDER
+
+    def names(self) -> tuple[str, ...]:
+        """The folders that look like engines, whole or not, by name."""
+        if not self.folder.is_dir():
+            return ()
+        return tuple(
+            sorted(path.name for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        )
+
+    def open(self, name: str) -> StoredEngine:
+        """Look over an engine's folder: plain files, private, of the recorded sizes, and an identity that fits the name.
+
+        Raises:
+            BackendError: something is missing, or is not as it was stored.
+        """
+        folder = self.folder / name
+        check_folder(self.folder)
+        check_folder(folder)
+        identity = read_model(folder / IDENTITY_FILE, EngineIdentity)
+        record = read_model(folder / RECORD_FILE, EngineRecord)
+        if identity.folder != name:
+            raise BackendError(f"{folder} holds another engine: {identity.folder}")
+        if record.engine not in record.files or IDENTITY_FILE not in record.files:
+            raise BackendError(f"{folder / RECORD_FILE} does not name the engine's files")
+        for file, entry in record.files.items():
+            check_file(folder / file, entry.bytes)
+        return StoredEngine(folder, identity, record)
+
+    def find(self, identity: EngineIdentity) -> StoredEngine | None:
+        """The engine of this identity, every byte verified; None if there is none, or none that is whole."""
+        try:
+            found = self.open(identity.folder)
+            found.verify()
+        except BackendError:
+            return None
+        return found if not found.identity.differences(identity) else None
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """A private folder to build in, on the store's own file system; it is gone afterwards if `put` did not take it."""
+        self.prepare()
+        folder = Path(tempfile.mkdtemp(prefix=".", suffix=PARTIAL, dir=self.folder))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def put(self, staged: Path, identity: EngineIdentity, record: EngineRecord) -> StoredEngine:
+        """Make a staged folder the engine of this identity, in place of one that is there.
+
+        Args:
+            staged: from `staging`, with the engine's files in it.
+            identity: the engine's.
+            record: ``files`` is filled in here.
+        """
+        write_model(staged / IDENTITY_FILE, identity)
+        files = {}
+        for path in sorted(staged.iterdir()):
+            path.chmod(0o600)
+            files[path.name] = FileEntry(sha256=file_sha256(path), bytes=path.stat().st_size)
+            flush(path)
+        whole = EngineRecord.model_validate({**record.model_dump(), "files": files})
+        write_model(staged / RECORD_FILE, whole)
+        self.remove(identity.folder)
+        target = self.folder / identity.folder
+        staged.rename(target)
+        flush(self.folder)
+        return StoredEngine(target, identity, whole)
+
+    def rewrite(self, engine: StoredEngine, record: EngineRecord) -> StoredEngine:
+        """Replace an engine's record, atomically: a new verdict on the same files."""
+        write_model(engine.folder / RECORD_FILE, record)
+        return StoredEngine(engine.folder, engine.identity, record)
+
+    def selected(self) -> Selected:
+        """Which engine is in use for what; empty where nothing was built.
+
+        Raises:
+            BackendError: selected.json is not ours.
+        """
+        path = self.folder / SELECTED_FILE
+        if not os.path.lexists(path):
+            return Selected()
+        check_folder(self.folder)
+        return read_model(path, Selected)
+
+    def select(self, selected: Selected) -> None:
+        """Replace selected.json, atomically."""
+        self.prepare()
+        write_model(self.folder / SELECTED_FILE, selected)
+
+    def prepare(self) -> None:
+        """Make ``engines/``, for its owner alone.
+
+        Raises:
+            BackendError: it is a link, or cannot be made.
+        """
+        try:
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            if stat.S_ISDIR(self.folder.lstat().st_mode):
+                self.folder.chmod(0o700)
+        except OSError as error:
+            raise BackendError(f"{self.folder} cannot be written: {error.strerror}") from error
+        check_folder(self.folder)
+
+    def sweep(self) -> None:
+        """Remove what builds that were killed left behind. Only under the lock."""
+        for path in self.folder.iterdir():
+            if path.name.startswith(".") and path.name.endswith(PARTIAL):
+                remove_tree(path)
+
+    def remove(self, name: str) -> None:
+        """Remove an engine; the folder is renamed first, so that nobody finds half of it."""
+        folder = self.folder / name
+        if not os.path.lexists(folder):
+            return
+        doomed = Path(tempfile.mkdtemp(prefix=".", suffix=PARTIAL, dir=self.folder))
+        folder.rename(doomed / name)
+        remove_tree(doomed)

@@ -1,0 +1,102 @@
+"""The scenes that engines are calibrated and gated on: built-in ones, or the user's. Each is known by a digest before it is loaded."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from videoscene_rt.engines.digest import file_sha256, text_sha256
+from videoscene_rt.engines.errors import InputError
+from videoscene_rt.engines.preset import Preset
+from videoscene_rt.scenes.clouds import thin
+from videoscene_rt.scenes.scene import Scene
+
+LEAST_SCENES = 3
+_ROOM_PIXELS = 240 * 320
+_ROOM_SEEDS = (11, 12, 13)
+_ROOMS = "procedural room, version 1"
+_MOTORCYCLE = ("motorcycle_left.png", "motorcycle_right.png", "motorcycle_disp.npz")
+_MOST_FILES = 1000
+
+
+@dataclass(frozen=True)
+class SceneSource:
+    """A scene to come: its name in reports, a digest of its content, and the way to load it."""
+
+    name: str
+    digest: str
+    load: Callable[[], Scene]
+
+
+def scene_sources(preset: Preset, folders: Sequence[Path] = ()) -> tuple[SceneSource, ...]:
+    """The user's scene folders, or the built-in scenes; at least `LEAST_SCENES`, filled up with built-in rooms.
+
+    Built in are three procedural rooms, and the motorcycle where the folder that $VSRT_DATA names has it: nothing is downloaded.
+
+    Args:
+        preset: gives the size of the rooms and the most points that a cloud may have.
+        folders: scene folders (docs/scene-format.md).
+
+    Raises:
+        InputError: a folder is missing, or has too many files to be a scene.
+    """
+    rooms = [_room(preset, seed) for seed in _ROOM_SEEDS]
+    if not folders:
+        return (*rooms, *_motorcycle(preset))
+    given = [_folder(preset, folder, number) for number, folder in enumerate(folders, 1)]
+    return (*given, *rooms[: max(0, LEAST_SCENES - len(given))])
+
+
+def _room(preset: Preset, seed: int) -> SceneSource:
+    scale = min(1.0, math.sqrt(_ROOM_PIXELS / (preset.height * preset.width)))
+    height, width = round(preset.height * scale), round(preset.width * scale)
+    points = min(preset.max_points, 2 * height * width)
+
+    def load() -> Scene:
+        from videoscene_rt.scenes.room import procedural_room
+
+        return procedural_room(height, width, seed, points)
+
+    return SceneSource(f"room-{seed}", text_sha256([_ROOMS, f"{height} {width} {seed} {points}"]), load)
+
+
+def _motorcycle(preset: Preset) -> list[SceneSource]:
+    data = os.environ.get("VSRT_DATA")
+    files = [Path(data) / "motorcycle" / name for name in _MOTORCYCLE] if data else []
+    if not files or not all(file.is_file() for file in files):
+        return []
+
+    def load() -> Scene:
+        from videoscene_rt.scenes.middlebury import motorcycle
+
+        return _thinned(motorcycle(), preset.max_points)
+
+    return [SceneSource("motorcycle", text_sha256([*map(file_sha256, files), str(preset.max_points)]), load)]
+
+
+def _folder(preset: Preset, folder: Path, number: int) -> SceneSource:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder", "a scene is a folder with a scene.json (docs/scene-format.md)")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())[: _MOST_FILES + 1]
+    if len(files) > _MOST_FILES:
+        raise InputError(f"{folder} has more than {_MOST_FILES} files", "name one scene folder with each --scenes")
+    lines = [f"{file_sha256(path)} {path.relative_to(folder).as_posix()}" for path in files]
+
+    def load() -> Scene:
+        return _thinned(Scene.load(folder), preset.max_points)
+
+    # Two folders may have one name: the number keeps them apart.
+    return SceneSource(
+        f"{number}-{folder.resolve().name}", text_sha256([*lines, str(preset.max_points)]), functools.cache(load)
+    )
+
+
+def _thinned(scene: Scene, limit: int) -> Scene:
+    if scene.num_points <= limit:
+        return scene
+    xyz, rgb = thin(scene.xyz, scene.rgb, limit)
+    return replace(scene, xyz=xyz, rgb=rgb)

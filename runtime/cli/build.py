@@ -1,0 +1,149 @@
+"""`vsrt build`: every graph of a bundle becomes an engine that was held against the FP32 reference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from videoscene_rt.engines.build import BuildReport, BuildRequest
+
+
+def build(
+    bundle: Annotated[Path, typer.Argument(help="The bundle, from vsrt export.")],
+    backend: Annotated[str, typer.Option(help="onnxruntime, tensorrt or tensorrt-rtx.")] = "onnxruntime",
+    precision: Annotated[
+        str, typer.Option(help="A ceiling: fp32, fp16 or int8. The recipe gives each graph its own under it.")
+    ] = "fp32",
+    scenes: Annotated[
+        list[Path] | None,
+        typer.Option(help="A scene folder to calibrate and gate on; once for each. Built-in rooms fill up to three."),
+    ] = None,
+    workspace: Annotated[
+        int | None, typer.Option(min=1, metavar="MIB", help="The most scratch memory a TensorRT layer may take.")
+    ] = None,
+    level: Annotated[int | None, typer.Option(min=0, max=5, help="TensorRT's builder optimization level.")] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Take engines whose gate fails; it is recorded.")] = False,
+    no_gate: Annotated[
+        bool, typer.Option("--no-gate", help="Store engines without running them; they cannot be loaded until gated.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Build and gate again what fits already.")] = False,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for another build of this bundle.")] = 600.0,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads for one operator of ONNX Runtime; every core if not given.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
+) -> None:
+    """Build the engines of a bundle, hold each against the FP32 reference, and store what passes.
+
+    What fits already is used again. Exit code 3 if an engine is refused by its accuracy gate or cannot be built.
+    """
+    from videoscene_rt.cli import console
+    from videoscene_rt.engines.build import BuildRequest
+    from videoscene_rt.engines.bundle import Bundle
+
+    request = BuildRequest(
+        bundle=Bundle.open(bundle),
+        backend=backend,
+        precision=precision,
+        workspace_mib=workspace,
+        level=level,
+        accept=accept,
+        gate=not no_gate,
+        force=force,
+        threads=threads,
+        lock_timeout_s=wait,
+    )
+    report = build_with_progress(request, tuple(scenes or ()), quiet=as_json)
+    if as_json:
+        console.print_json(as_document(report))
+    else:
+        _print(report)
+    report.check()
+
+
+def build_with_progress(request: BuildRequest, scenes: tuple[Path, ...] = (), *, quiet: bool = False) -> BuildReport:
+    """`build_bundle` on the user's or the built-in scenes, with a progress bar; see there for what it raises."""
+    from videoscene_rt.chain.recording import Recording
+    from videoscene_rt.chain.recording_scenes import LEAST_SCENES, scene_sources
+    from videoscene_rt.cli import console
+    from videoscene_rt.engines.build import build_bundle
+
+    sources = scene_sources(request.bundle.manifest.preset, scenes)
+    if 0 < len(scenes) < LEAST_SCENES and not quiet:
+        added = ", ".join(source.name for source in sources[len(scenes) :])
+        console.STATUS.print(f"note: at least {LEAST_SCENES} scenes are needed; added {added}", soft_wrap=True)
+    label = f"building {request.backend} engines in {request.precision}"
+    with console.progress(label, len(request.bundle.manifest.graphs) + 1, quiet=quiet) as step:
+        reached = 0.0
+
+        def on_progress(what: str, done: float) -> None:
+            nonlocal reached
+            step(max(0.0, done - reached), what)
+            reached = max(reached, done)
+
+        def on_scene(what: str) -> None:
+            step(0, what)
+
+        recording = Recording(request.bundle, sources, request.threads, on_scene)
+        try:
+            return build_bundle(request, recording, on_progress)
+        finally:
+            recording.close()
+
+
+def as_document(report: BuildReport) -> dict[str, Any]:
+    """The report as plain data."""
+    return {
+        "bundle": str(report.request.bundle.folder),
+        "backend": report.request.backend,
+        "precision": report.request.precision,
+        "scenes": list(report.scenes),
+        "seconds": report.seconds,
+        "graphs": {
+            graph.graph: {
+                "precision": graph.precision,
+                "outcome": graph.outcome,
+                "folder": graph.folder,
+                "seconds": graph.seconds,
+                "gate": None if graph.gated is None else graph.gated.model_dump(mode="json"),
+                "layers": [layer.model_dump(mode="json") for layer in graph.layers],
+            }
+            for graph in report.graphs
+        },
+        "chain": report.chain.model_dump(mode="json"),
+    }
+
+
+def _print(report: BuildReport) -> None:
+    from videoscene_rt.cli import console
+    from videoscene_rt.cli.engine_table import Row, print_engines
+
+    request = report.request
+    if all(graph.outcome == "source" for graph in report.graphs):
+        console.RESULT.print(
+            f"{request.backend} in {request.precision} runs the bundle's own graphs, the reference: there is nothing to build",
+            soft_wrap=True,
+        )
+        return
+    rows = [
+        Row(graph.graph, graph.precision, graph.outcome, graph.gated, graph.seconds or None) for graph in report.graphs
+    ]
+    rows.append(Row("the whole step", request.precision, "", report.chain, None))
+    gated = f", gated on {', '.join(report.scenes)}" if report.chain.result is not None else ""
+    print_engines(f"{request.backend} in {request.precision}{gated}", rows)
+    for graph in report.graphs:
+        if graph.outcome == "host":
+            console.RESULT.print(
+                f"note: {request.backend} cannot run graph {graph.graph}: ONNX Runtime runs it on the CPU (host)",
+                soft_wrap=True,
+            )
+    if any(
+        gated is not None and gated.status == "not run" for gated in (*(g.gated for g in report.graphs), report.chain)
+    ):
+        console.RESULT.print(
+            "note: what was not gated cannot be loaded; the same command without --no-gate, on the device, gates it",
+            soft_wrap=True,
+        )

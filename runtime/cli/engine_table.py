@@ -1,0 +1,63 @@
+"""Engines and their gates as a table, for `vsrt build` and `vsrt inspect`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from videoscene_rt.engines.records import Gated
+
+
+@dataclass(frozen=True)
+class Row:
+    """A graph, or the whole step: ``engine`` says where it came from, ``gated`` its verdict; ``seconds`` of building it."""
+
+    graph: str
+    precision: str
+    engine: str
+    gated: Gated | None
+    seconds: float | None = None
+
+
+def print_engines(title: str, rows: Sequence[Row]) -> None:
+    """Write the table to standard output."""
+    from rich import box
+    from rich.table import Table
+
+    from videoscene_rt.cli import console
+
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    for heading in ("graph", "precision", "engine", "gate", "relative L2", "cosine", "PSNR", "NaN/Inf", "time"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        time = "" if row.seconds is None else console.seconds(row.seconds)
+        table.add_row(row.graph, row.precision, row.engine, *gate_cells(row.gated), time)
+    console.RESULT.print(table)
+
+
+def gate_cells(gated: Gated | None) -> tuple[str, str, str, str, str]:
+    """Verdict, worst relative L2, cosine, PSNR and count of NaN and infinities, as text; a figure beyond its limit with the limit."""
+    from videoscene_rt.engines.figures import EQUAL_PSNR
+
+    if gated is None:
+        return "the reference", "", "", "", ""
+    if gated.result is None:
+        return gated.status, "", "", "", ""
+    worst = gated.result.overall
+    broken = {failure.figure: failure for failure in reversed(gated.result.failures())}
+
+    def shown(figure: str, text: str) -> str:
+        failure = broken.get(figure)
+        return text if failure is None else f"{text} (limit {failure.limit:g})"
+
+    psnr = "" if worst.psnr is None else "equal" if worst.psnr == EQUAL_PSNR else f"{worst.psnr:.1f} dB"
+    unequal = f", {worst.unequal} unequal" if worst.unequal else ""
+    return (
+        f"{gated.status}{unequal}",
+        shown("relative L2", "NaN" if worst.relative_l2 is None else f"{worst.relative_l2:.1e}"),
+        shown("cosine similarity", "" if worst.cosine is None else f"{worst.cosine:.6f}"),
+        shown("PSNR", psnr),
+        str(worst.nonfinite),
+    )
