@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from videoscene_rt.engines.arguments import checked_threads
 from videoscene_rt.engines.engine import Backend
-from videoscene_rt.engines.errors import BackendError, InputError
+from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.platform import KINDS
 from videoscene_rt.engines.selection import Locator, selected_for
 
@@ -15,12 +16,12 @@ def check_pair(name: str, precision: str) -> None:
     """Whether there are such a backend and such a precision.
 
     Raises:
-        BackendError: there are not; it says which there are.
+        InputError: there are not; it says which there are.
     """
     if name not in BACKENDS:
-        raise BackendError(f"backend {name!r} is not to be had in this version; it has {', '.join(BACKENDS)}")
+        raise InputError(f"there is no backend {name!r}", f"choose one of {', '.join(BACKENDS)}")
     if precision not in PRECISIONS:
-        raise BackendError(f"precision {precision!r} is not to be had in this version; it has {', '.join(PRECISIONS)}")
+        raise InputError(f"there is no precision {precision!r}", f"choose one of {', '.join(PRECISIONS)}")
 
 
 def open_backend(
@@ -35,12 +36,11 @@ def open_backend(
         locate: finds the engine of a graph; None takes what was selected for this pair.
 
     Raises:
-        InputError: threads is not positive.
-        BackendError: there is no such backend or precision, its package is not installed, or there is no device for it.
+        InputError: there is no such backend or precision, or threads is not from 1 to four times the cores.
+        BackendError: the backend's package is not installed, or there is no device for it.
     """
     check_pair(name, precision)
-    if threads is not None and threads < 1:
-        raise InputError(f"threads must be at least 1, not {threads}")
+    threads = checked_threads(threads)
     found = selected_for(name, precision) if locate is None else locate
     if name == "onnxruntime":
         from videoscene_rt.engines.onnxruntime_engine import OnnxRuntimeBackend

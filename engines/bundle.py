@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,9 @@ MANIFEST_FILE = "manifest.json"
 _MANIFEST_LIMIT = 16 << 20
 _AGAIN = "copy or export the bundle again"
 
+OnVerified = Callable[[int, int], None]
+"""Told (bytes verified since the last call, bytes in all); from several threads."""
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -31,15 +34,19 @@ class Bundle:
     manifest: Manifest
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str]) -> Bundle:
+    def open(cls, folder: str | os.PathLike[str], on_verified: OnVerified | None = None) -> Bundle:
         """Read a bundle and verify the size and SHA-256 of every file that its manifest names.
+
+        Args:
+            folder: the bundle.
+            on_verified: told how far the verification is.
 
         Raises:
             InputError: the folder or a file is missing, truncated, altered or not a plain file, or the manifest is wrong or newer.
         """
         path = Path(folder)
         manifest = _read_manifest(path)
-        _verify(path, manifest.files.items())
+        _verify(path, manifest.files, on_verified)
         return cls(path, manifest)
 
     @property
@@ -86,8 +93,9 @@ class Bundle:
 def _read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST_FILE
     if not folder.is_dir():
+        missing = "it is a file, and a bundle is a folder" if folder.exists() else "there is no such folder"
         raise InputError(
-            f"{folder} is not a bundle: there is no such folder",
+            f"{folder} is not a bundle: {missing}",
             "make one: vsrt export --preset tiny --out tiny.bundle",
         )
     try:
@@ -104,14 +112,16 @@ def _read_manifest(folder: Path) -> Manifest:
     return parse_manifest(text, str(path))
 
 
-def _verify(folder: Path, files: Iterable[tuple[str, FileEntry]]) -> None:
+def _verify(folder: Path, files: dict[str, FileEntry], on_verified: OnVerified | None) -> None:
+    total = sum(entry.bytes for entry in files.values())
+    tell = None if on_verified is None else lambda count: on_verified(count, total)
     with ThreadPoolExecutor() as pool:
-        for problem in pool.map(lambda item: _problem(folder, *item), files):
+        for problem in pool.map(lambda item: _problem(folder, item[0], item[1], tell), files.items()):
             if problem is not None:
                 raise InputError(problem, _AGAIN)
 
 
-def _problem(folder: Path, name: str, entry: FileEntry) -> str | None:
+def _problem(folder: Path, name: str, entry: FileEntry, tell: Callable[[int], None] | None) -> str | None:
     path = folder / name
     try:
         status = path.lstat()
@@ -119,7 +129,7 @@ def _problem(folder: Path, name: str, entry: FileEntry) -> str | None:
             return f"{path} is not a plain file inside the bundle"
         if status.st_size != entry.bytes:
             return f"{path} has {status.st_size:,} bytes; the manifest says {entry.bytes:,}"
-        found = file_sha256(path)
+        found = file_sha256(path, tell)
     except FileNotFoundError:
         return f"{path} is missing"
     except OSError as error:

@@ -12,7 +12,7 @@ from types import TracebackType
 from videoscene_rt.engines.bundle import MANIFEST_FILE
 from videoscene_rt.engines.digest import file_sha256
 from videoscene_rt.engines.errors import InputError
-from videoscene_rt.engines.manifest import FileEntry, Manifest
+from videoscene_rt.engines.manifest import FileEntry, Manifest, parse_manifest
 
 
 class BundleWriter:
@@ -50,14 +50,18 @@ class BundleWriter:
 
         Args:
             make_manifest: gives the manifest for these files.
+
+        Raises:
+            InputError: the manifest could not be read back; nothing appears under the target's name.
         """
         paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
         files = {
             path.relative_to(self.folder).as_posix(): FileEntry(sha256=file_sha256(path), bytes=path.stat().st_size)
             for path in paths
         }
-        manifest = make_manifest(files)
-        (self.folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        text = make_manifest(files).model_dump_json(indent=2) + "\n"
+        manifest = parse_manifest(text, str(self._target / MANIFEST_FILE))  # what no one can read is not published
+        (self.folder / MANIFEST_FILE).write_text(text, encoding="utf-8")
         for path in (*paths, self.folder / MANIFEST_FILE):
             _flush(path)
         self.folder.chmod(0o755)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 _CHUNK = 1 << 20
 
 
-def file_sha256(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes, read in pieces of 1 MiB."""
+def file_sha256(path: Path, on_read: Callable[[int], None] | None = None) -> str:
+    """Hex SHA-256 of a file's bytes, read in pieces of 1 MiB; ``on_read`` is told the size of each."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(_CHUNK):
             digest.update(piece)
+            if on_read is not None:
+                on_read(len(piece))
     return digest.hexdigest()
 
 

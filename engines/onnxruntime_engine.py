@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from videoscene_rt.engines.arguments import checked_threads
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.engine import TensorView
 from videoscene_rt.engines.errors import BackendError
@@ -30,10 +31,11 @@ class OnnxRuntimeBackend:
     """ONNX Runtime's CPU provider.
 
     Args:
-        threads: threads for one operator; None lets ONNX Runtime take every core.
+        threads: threads for one operator, at most four times the cores; None lets ONNX Runtime take every core.
         locate: finds what runs a graph; by default the bundle's own FP32 graphs, the reference.
 
     Raises:
+        InputError: threads is out of range.
         BackendError: onnxruntime is not installed.
     """
 
@@ -41,12 +43,12 @@ class OnnxRuntimeBackend:
     device = "cpu"
 
     def __init__(self, threads: int | None = None, locate: Locator = reference) -> None:
+        self._threads = checked_threads(threads)
         try:
             import onnxruntime
         except ImportError as error:
             raise BackendError("ONNX Runtime is not installed", "pip install 'videoscene-rt[cpu]'") from error
         self._ort = onnxruntime
-        self._threads = threads
         self._locate = locate
 
     @property

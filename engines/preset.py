@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 LATENT_CHANNELS = 16
 SPATIAL_COMPRESSION = 8
 TEMPORAL_COMPRESSION = 4
 PATCH = 2
+FAR = 32768.0
+"""The renderer drops points at this depth and beyond, metres: their key would not fit (docs/architecture.md)."""
 
 
 class _Data(BaseModel):
@@ -42,14 +44,14 @@ class CogVideoXAutoencoderSizes(_Data):
     block_out_channels: tuple[int, int, int, int] = (128, 256, 256, 512)
     layers_per_block: int = Field(default=3, ge=1)
     norm_num_groups: int = Field(default=32, ge=1)
-    scaling_factor: float = Field(default=0.7, gt=0)
+    scaling_factor: FiniteFloat = Field(default=0.7, gt=0)
 
 
 class RendererSettings(_Data):
     """What the point-cloud renderer holds as constants."""
 
     radius: int = Field(default=1, ge=0, le=8, description="a point covers a square of 2·radius+1 pixels")
-    near: float = Field(default=0.01, gt=0, description="points with z ≤ near are dropped; metres")
+    near: FiniteFloat = Field(default=0.01, gt=0, lt=FAR, description="points with z ≤ near are dropped; metres")
     background: tuple[int, int, int] = Field(default=(0, 0, 0), description="RGB of holes, 0 to 255")
 
     @model_validator(mode="after")
@@ -66,7 +68,7 @@ class ScheduleSettings(_Data):
     code does when it runs in bfloat16 (ᾱ first, then each root).
     """
 
-    snr_shift: float = Field(default=1.0, gt=0)
+    snr_shift: FiniteFloat = Field(default=1.0, gt=0)
     rounding: Literal["exact", "bfloat16"] = "exact"
 
 

@@ -6,20 +6,22 @@ import os
 import threading
 import time
 from types import TracebackType
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from videoscene_rt.chain.chain import Chain
-from videoscene_rt.chain.noise import NoiseMode, draw_noise
+from videoscene_rt.chain.noise import NoiseMode, checked_mode, checked_seed, draw_noise
 from videoscene_rt.chain.plan import plan_chain
+from videoscene_rt.chain.scene_inputs import scene_inputs
+from videoscene_rt.engines.arguments import whole_number
 from videoscene_rt.engines.backends import open_backend
-from videoscene_rt.engines.bundle import Bundle
+from videoscene_rt.engines.bundle import Bundle, OnVerified
 from videoscene_rt.engines.engine import Backend
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.result import Result, Step
-from videoscene_rt.scenes.fit import FittedScene, fit
 from videoscene_rt.scenes.scene import Scene
-from videoscene_rt.scenes.trajectory import camera_path
 
 _RESULTS = ("frames", "coarse", "depth", "hole_mask")
 
@@ -53,6 +55,7 @@ class Pipeline:
         noise: NoiseMode = "mean",
         timestep: int | None = None,
         threads: int | None = None,
+        on_verified: OnVerified | None = None,
     ) -> Pipeline:
         """Verify a bundle, load its graphs, allocate and bind every buffer.
 
@@ -63,16 +66,19 @@ class Pipeline:
             seed: of the noise, see `videoscene_rt.chain.noise.draw_noise`.
             noise: "mean" (steady video) or "published" (all that the published code draws).
             timestep: t in 0…999 for every step; None lets the policy choose.
-            threads: threads for one operator on the CPU; None takes every core.
+            threads: threads for one operator on the CPU, at most four times the cores; None takes every core.
+            on_verified: told of the progress of the verification, see `Bundle.open`.
 
         Raises:
-            InputError: the bundle is not whole, or an argument is out of range.
+            InputError: an argument is of the wrong type or out of range (said before the bundle is read), or the bundle is not whole.
             BackendError: the backend is missing or cannot run a graph.
         """
-        if timestep is not None and not 0 <= timestep <= 999:
-            raise InputError(f"timestep must be from 0 to 999, not {timestep}")
+        if not isinstance(bundle, (str, os.PathLike)):
+            raise InputError(f"bundle must be the path of a folder, not {bundle!r}")
+        seed, noise = checked_seed(seed), checked_mode(noise)
+        timestep = None if timestep is None else whole_number("timestep", timestep, 0, 999)
         opened = open_backend(backend, precision, threads)
-        verified = Bundle.open(bundle)
+        verified = Bundle.open(bundle, on_verified)
         chain = Chain(plan_chain(verified.manifest, timestep), verified, opened)
         chain.write("prompt", verified.prompt())
         if timestep is not None:
@@ -93,17 +99,23 @@ class Pipeline:
             Views of the chain's memory, valid until the next step; `Result.copy` detaches them.
 
         Raises:
-            InputError: the cloud is larger than the preset's max_points or lies wholly behind the cameras, the trajectory is not
-                as long as the preset's frames, or the pipeline is closed.
+            InputError: an argument is of the wrong type or out of range, the cloud is larger than the preset's max_points, the
+                trajectory is not as long as the preset's frames, or the pipeline is closed. The noise then stays as it was.
             BackendError: a graph failed.
         """
         started = time.monotonic_ns()
-        fitted = fit(scene, self.preset.height, self.preset.width)
+        if not isinstance(scene, Scene):
+            raise InputError(
+                f"scene must be a Scene, not {type(scene).__name__}", "read a folder with Scene.load(folder)"
+            )
+        seed = None if seed is None else checked_seed(seed)
+        inputs = scene_inputs(scene, self.preset)
         with self._lock:
             chain = self._open_chain()
             if seed is not None:
                 self._draw(seed)
-            self._upload(chain, fitted)
+            for name, array in inputs.items():
+                chain.write(name, array)
             self._number += 1
             timings = chain.run()
             valid = bool(np.isfinite(chain.read("z_0")).all())
@@ -119,6 +131,24 @@ class Pipeline:
                 timings_ms=timings,
             )
             return Result(step, {name: chain.read(name) for name in _RESULTS}, lambda: self._number)
+
+    def tensor(self, name: str) -> npt.NDArray[Any]:
+        """A copy on the host of one of the chain's buffers as the last step left it, for looking into a step: "z_r", "condition",
+        "logits", "z_0", …. It waits for the device and copies: no part of a cycle that has a deadline.
+
+        Args:
+            name: a buffer of `ChainPlan`.
+
+        Raises:
+            InputError: there is no such buffer, or the pipeline is closed.
+        """
+        with self._lock:
+            chain = self._open_chain()
+            known = [buffer.name for buffer in chain.plan.buffers]
+            if name not in known:
+                raise InputError(f"the chain has no tensor {name!r}", f"it has {', '.join(known)}")
+            found: npt.NDArray[Any] = chain.read(name).copy()
+            return found
 
     def close(self) -> None:
         """Let the engines and buffers go; results that were not copied keep their memory alive but are no longer to be had."""
@@ -144,18 +174,3 @@ class Pipeline:
         for name, array in draw_noise(self.preset, seed, self._noise).items():
             chain.write(name, array)
         self._seed = seed
-
-    def _upload(self, chain: Chain, fitted: FittedScene) -> None:
-        count, limit = len(fitted.xyz), self.preset.max_points
-        if count > limit:
-            raise InputError(
-                f"the cloud has {count:,} points; this preset's max_points is {limit:,}",
-                "thin it (videoscene_rt.scenes.thin does it evenly) or export a preset with a larger max_points",
-            )
-        path = camera_path(fitted, self.preset.frames)
-        chain.write("images", fitted.images)
-        chain.write("xyz", fitted.xyz)
-        chain.write("rgb", fitted.rgb)
-        chain.write("num_points", np.array([count], np.int32))
-        chain.write("world_to_camera", path.world_to_camera)
-        chain.write("intrinsics", path.intrinsics)

@@ -12,14 +12,29 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from videoscene_rt.engines.arguments import whole_number
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.preset import LATENT_CHANNELS, Preset
 
 NoiseMode = Literal["mean", "published"]
 NOISE_MODES: tuple[NoiseMode, ...] = ("mean", "published")
+MAX_SEED = 2**64 - 1
 Noise = dict[str, npt.NDArray[np.float32]]
 
 _SIGMA_MEAN, _SIGMA_STD = -3.0, 0.5
+
+
+def checked_seed(seed: int) -> int:
+    """A key of Philox; InputError unless it is a whole number, 0 ≤ seed < 2⁶⁴."""
+    return whole_number("seed", seed, 0, MAX_SEED)
+
+
+def checked_mode(mode: str) -> NoiseMode:
+    """A word of `NOISE_MODES`; InputError if it is none."""
+    for known in NOISE_MODES:
+        if mode == known:
+            return known
+    raise InputError(f"there is no noise {mode!r}", f"choose one of {', '.join(NOISE_MODES)}")
 
 
 def draw_noise(preset: Preset, seed: int, mode: NoiseMode = "mean") -> Noise:
@@ -36,10 +51,7 @@ def draw_noise(preset: Preset, seed: int, mode: NoiseMode = "mean") -> Noise:
     Raises:
         InputError: the seed is out of range or the mode is unknown.
     """
-    if not 0 <= seed < 2**64:
-        raise InputError(f"seed must be from 0 to 2⁶⁴−1, not {seed}")
-    if mode not in NOISE_MODES:
-        raise InputError(f"noise must be one of {', '.join(NOISE_MODES)}, not {mode!r}")
+    seed, mode = checked_seed(seed), checked_mode(mode)
     draw = np.random.Generator(np.random.Philox(seed))
     image = (3, preset.height, preset.width)
     latent_image = (1, LATENT_CHANNELS, *preset.latent_shape[3:])

@@ -32,6 +32,24 @@ def test_what_is_written_can_be_opened(small_bundle: Path, tmp_path: Path) -> No
     assert [path.name for path in target.parent.iterdir()] == ["a.bundle"]
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_manifest_that_cannot_be_read_back_is_not_published(small_bundle: Path, tmp_path: Path, value: float) -> None:
+    """JSON has no word for infinity: such a number would be written as null."""
+    manifest = Bundle.open(small_bundle).manifest
+    renderer = manifest.preset.renderer.model_copy(update={"near": value})
+    broken = manifest.model_copy(update={"preset": manifest.preset.model_copy(update={"renderer": renderer})})
+
+    def make(files: dict[str, FileEntry]) -> Manifest:
+        return broken.model_copy(update={"files": files})
+
+    with BundleWriter(tmp_path / "a.bundle") as writer:
+        for name in manifest.files:
+            (writer.folder / name).write_bytes((small_bundle / name).read_bytes())
+        with pytest.raises(InputError, match=r"a\.bundle/manifest\.json: preset\.renderer\.near"):
+            writer.finish(make)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     def fail() -> None:
         with BundleWriter(tmp_path / "a.bundle") as writer:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from videoscene_rt import BackendError, InputError
+from videoscene_rt.engines.arguments import checked_threads
 from videoscene_rt.engines.backends import open_backend
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.engine import Context, Engine, TensorView
+from videoscene_rt.engines.onnxruntime_engine import OnnxRuntimeBackend
 
 
 @pytest.fixture
@@ -89,10 +93,23 @@ def test_what_is_no_onnx_file(small_bundle: Path, tmp_path: Path) -> None:
         open_backend().load(Bundle(tmp_path, bundle.manifest), "policy")
 
 
-def test_backends_that_are_not_there_are_named() -> None:
-    with pytest.raises(BackendError, match="'abacus'.*onnxruntime"):
+def test_unknown_words_are_the_callers_and_the_known_ones_are_named() -> None:
+    with pytest.raises(InputError, match=r"'abacus'[\s\S]*onnxruntime, tensorrt"):
         open_backend("abacus")
-    with pytest.raises(BackendError, match="'fp4'.*fp32"):
+    with pytest.raises(InputError, match=r"'fp4'[\s\S]*fp32, fp16, int8"):
         open_backend(precision="fp4")
-    with pytest.raises(InputError, match="threads"):
-        open_backend(threads=0)
+
+
+CORES = os.cpu_count() or 1
+
+
+@pytest.mark.parametrize("threads", [0, -1, 4 * CORES + 1, 100_000, 2**70, True, 1.5, "2"])
+def test_a_number_of_threads_that_cannot_be_is_refused_before_any_starts(threads: Any) -> None:
+    for make in (lambda: open_backend(threads=threads), lambda: OnnxRuntimeBackend(threads)):
+        with pytest.raises(InputError, match=f"threads must be a whole number from 1 to {4 * CORES}, not"):
+            make()
+
+
+@pytest.mark.parametrize("threads", [None, 1, np.int64(2), 4 * CORES])
+def test_every_other_number_of_threads_is_taken(threads: Any) -> None:
+    assert checked_threads(threads) == threads

@@ -150,11 +150,75 @@ def test_a_trajectory_is_followed_and_its_length_checked(pipeline: Pipeline) -> 
         pipeline.step(scene(trajectory=poses[:8]))
 
 
-def test_a_refused_scene_leaves_the_pipeline_working(pipeline: Pipeline) -> None:
+def test_a_refused_step_changes_nothing_not_even_the_noise(pipeline: Pipeline) -> None:
     before = pipeline.step(scene(), seed=0).copy()
-    with pytest.raises(InputError):
-        pipeline.step(scene(points=3001))
-    assert np.array_equal(before.frames, pipeline.step(scene(), seed=0).frames)
+    short = np.tile(np.eye(4, dtype=np.float32), (8, 1, 1))
+    for refused in (scene(points=3001), scene(trajectory=short), "scene"):
+        with pytest.raises(InputError):
+            pipeline.step(refused, seed=1)  # type: ignore[arg-type]
+    after = pipeline.step(scene())
+    assert after.step.seed == 0
+    assert after.step.number == before.step.number + 1
+    assert np.array_equal(before.frames, after.frames)
+
+
+def test_what_is_no_scene_and_no_seed_is_named(pipeline: Pipeline) -> None:
+    with pytest.raises(InputError, match="scene must be a Scene, not str"):
+        pipeline.step("x")  # type: ignore[arg-type]
+    for seed in (1.5, "a", True, -1, 2**64):
+        with pytest.raises(InputError, match=r"seed must be a whole number from 0 to 18446744073709551615, not"):
+            pipeline.step(scene(), seed=seed)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "culprit"),
+    [
+        ({"seed": "a"}, "seed must be"),
+        ({"seed": -1}, "seed must be"),
+        ({"timestep": 1.5}, "timestep must be a whole number from 0 to 999, not 1.5"),
+        ({"timestep": True}, "timestep must be"),
+        ({"noise": "loud"}, "no noise 'loud'"),
+        ({"threads": "2"}, "threads must be"),
+        ({"backend": "abacus"}, "no backend 'abacus'"),
+        ({"precision": 16}, "no precision 16"),
+    ],
+)
+def test_a_wrong_argument_is_named_before_the_bundle_is_read(
+    tmp_path: Path, arguments: dict[str, object], culprit: str
+) -> None:
+    with pytest.raises(InputError, match=culprit):
+        Pipeline.load(tmp_path / "no bundle", **arguments)  # type: ignore[arg-type]
+
+
+def test_a_bundle_must_be_a_path() -> None:
+    with pytest.raises(InputError, match="bundle must be the path"):
+        Pipeline.load(3)  # type: ignore[arg-type]
+
+
+def test_numpys_integers_are_whole_numbers(small_bundle: Path) -> None:
+    with Pipeline.load(small_bundle, seed=np.int64(3), timestep=np.int32(123)) as pipeline:  # type: ignore[arg-type]
+        assert pipeline.step(scene(), seed=np.uint64(2**64 - 1)).step.seed == 2**64 - 1  # type: ignore[arg-type]
+
+
+def test_a_tensor_of_the_chain_can_be_looked_at(pipeline: Pipeline) -> None:
+    result = pipeline.step(scene(), seed=0)
+    z_0 = pipeline.tensor("z_0")
+    assert z_0.shape == (1, 3, 16, 4, 6)
+    assert np.isfinite(z_0).all()
+    assert np.array_equal(pipeline.tensor("coarse"), result.coarse)
+    pipeline.step(scene(), seed=1)
+    assert not np.array_equal(pipeline.tensor("z_0"), z_0), "a copy, not a view"
+    assert int(pipeline.tensor("logits").argmax()) == [99, 499, 899].index(int(pipeline.tensor("timestep")[0]))
+    with pytest.raises(InputError, match="no tensor 'reward'"):
+        pipeline.tensor("reward")
+
+
+def test_the_verification_tells_how_far_it_is(small_bundle: Path) -> None:
+    told: list[tuple[int, int]] = []
+    Pipeline.load(small_bundle, on_verified=lambda count, total: told.append((count, total))).close()
+    total = sum(entry.bytes for entry in Bundle.open(small_bundle).manifest.files.values())
+    assert sum(count for count, _ in told) == total
+    assert {of for _, of in told} == {total}
 
 
 def test_a_closed_pipeline_says_so(small_bundle: Path) -> None:
