@@ -49,6 +49,13 @@ class PolicyInfo(_Data):
 
     kind: Literal["ddpnet", "constant"]
     timesteps: tuple[Annotated[int, Field(ge=0, le=999)], ...]
+    chosen: int | None = Field(default=None, description="the timestep t of a constant policy")
+
+    @model_validator(mode="after")
+    def _choice_is_a_candidate(self) -> PolicyInfo:
+        if self.chosen is not None and (self.kind != "constant" or self.chosen not in self.timesteps):
+            raise ValueError(f"a {self.kind} policy over {list(self.timesteps)} cannot have chosen {self.chosen}")
+        return self
 
 
 class Provenance(_Data):

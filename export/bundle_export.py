@@ -89,6 +89,7 @@ def export_bundle(request: ExportRequest, on_step: Callable[[str, int, int], Non
                 policy=PolicyInfo(
                     kind="ddpnet" if isinstance(models.policy, DDPNet) else "constant",
                     timesteps=request.preset.policy.timesteps,
+                    chosen=None if isinstance(models.policy, DDPNet) else models.policy.chosen,
                 ),
                 prompt_file=PROMPT_FILE,
                 chain_parity=chain,

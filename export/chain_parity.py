@@ -60,13 +60,13 @@ def prove_chain(models: Models, preset: Preset, sources: list[GraphSource], fold
     epsilon = noises.epsilon.numpy()
     z_0 = graphs.run("student", z_r, condition, epsilon, models.prompt.numpy(), timestep)["z_0"]
     found = {"z_r": z_r, "condition": condition, "z_0": z_0, "frames": _decode(graphs, preset, z_0)}
-    reference = {
+    tensors = {
         "z_r": expected["z_r"],
         "condition": expected["c"],
         "z_0": expected["z_0"],
         "frames": _levels(expected),
     }
-    reference = {name: tensor.numpy() for name, tensor in reference.items()}
+    reference = {name: tensor.numpy() for name, tensor in tensors.items()}
     label = f"the published step in torch {torch.__version__}"
     return require(compare(found, reference, label, PARITY_LIMIT), "chain")
 

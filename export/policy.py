@@ -86,6 +86,7 @@ class ConstantPolicy(_Greedy):
                 f"choose one of the noise timesteps {listed}",
             )
         super().__init__(timesteps)
+        self.chosen = chosen
         scores = torch.zeros(1, len(timesteps), device="cpu")
         scores[0, list(timesteps).index(chosen)] = 1.0
         self.register_buffer("scores", scores, persistent=False)

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 def export(
     out: Annotated[Path, typer.Option(help="The bundle to write.")],
     preset: Annotated[
-        str, typer.Option(help="tiny, edge, videoscene-5b, or a JSON file (see docs/checkpoint.md).")
+        str,
+        typer.Option(
+            metavar="tiny|edge|videoscene-5b|FILE.json", help="The sizes; a file of yours: docs/checkpoint.md."
+        ),
     ] = "tiny",
     checkpoint: Annotated[
         Path | None,
@@ -27,26 +30,34 @@ def export(
     noise_timestep: Annotated[
         int | None,
         typer.Option(
-            help="Use a constant policy with this candidate N (the timestep is t = N − 1) instead of the policy net."
+            metavar="N",
+            help="Use a constant policy with this candidate N (the timestep is t = N − 1) instead of the policy net.",
         ),
     ] = None,
     rounding: Annotated[
         str | None,
-        typer.Option(help="exact, or bfloat16 to round the schedule as the published code does in that dtype."),
+        typer.Option(
+            metavar="exact|bfloat16",
+            help="Of the schedule; bfloat16 rounds as the published code does in that dtype. The preset's if not given.",
+        ),
     ] = None,
     point_radius: Annotated[int | None, typer.Option(help="A point covers a square of 2·radius+1 pixels.")] = None,
-    near: Annotated[float | None, typer.Option(help="Points nearer than this are dropped; metres.")] = None,
-    background: Annotated[str | None, typer.Option(help="Colour of holes, as R,G,B from 0 to 255.")] = None,
+    near: Annotated[float | None, typer.Option(metavar="METRES", help="Points nearer than this are dropped.")] = None,
+    background: Annotated[
+        str | None, typer.Option(metavar="R,G,B", help="Colour of holes, each value from 0 to 255.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the parity figures as one JSON document.")] = False,
 ) -> None:
-    """Trace every graph to ONNX, prove it against torch, and write a bundle."""
+    """Trace every graph, prove it against torch, write a bundle."""
     from videoscene_rt.cli import console
 
     require_export()
+    from videoscene_rt.cli.export_options import adjusted, check_noise_timestep
     from videoscene_rt.export.presets import load_preset
 
-    chosen = _adjusted(load_preset(preset), rounding, point_radius, near, background)
+    check_noise_timestep(noise_timestep)
+    chosen = adjusted(load_preset(preset), rounding, point_radius, near, background)
     timestep = None if noise_timestep is None else noise_timestep - 1
     manifest = export_with_progress(chosen, out, checkpoint, seed, timestep, force, quiet=as_json)
     if as_json:
@@ -54,6 +65,7 @@ def export(
             {
                 "bundle": str(out),
                 "preset": chosen.name,
+                "policy": manifest.policy.model_dump(),
                 "chain_parity": manifest.chain_parity.model_dump(),
                 "graphs": {name: graph.parity.model_dump() for name, graph in manifest.graphs.items()},
             }
@@ -67,6 +79,12 @@ def export(
     )
     if manifest.provenance.weights == "seed":
         console.RESULT.print("note: the weights are untrained (made from a seed): refined videos will be noise")
+    elif manifest.policy.kind == "constant" and noise_timestep is None and manifest.policy.chosen is not None:
+        console.RESULT.print(
+            f"note: {checkpoint} has no policy.safetensors: the policy is constant at t = {manifest.policy.chosen}; "
+            "--noise-timestep chooses another candidate",
+            soft_wrap=True,
+        )
     console.RESULT.print(f"see vsrt inspect {out}", soft_wrap=True)
 
 
@@ -86,8 +104,9 @@ def require_export() -> None:
             f"exporting needs Python 3.11 or newer; this is {platform.python_version()}",
             "export on another machine: bundles are the same everywhere",
         )
-    for module in ("torch", "diffusers", "onnx", "onnxscript", "onnxruntime", "safetensors"):
+    for module in ("torch", "diffusers", "onnx", "onnxscript", "onnx_ir", "ml_dtypes", "safetensors"):
         require(module, "export")
+    require("onnxruntime", "cpu")  # to prove the graphs on; [export] names none, since the GPU builds serve as well
 
 
 def export_with_progress(
@@ -120,27 +139,3 @@ def export_with_progress(
             command=shlex.join(["vsrt", *sys.argv[1:]]),
         )
         return export_bundle(request, on_step)
-
-
-def _adjusted(
-    preset: Preset, rounding: str | None, radius: int | None, near: float | None, background: str | None
-) -> Preset:
-    from pydantic import ValidationError
-
-    from videoscene_rt.engines.errors import InputError
-    from videoscene_rt.engines.preset import Preset
-
-    data = preset.model_dump()
-    for group, field, value in (
-        ("schedule", "rounding", rounding),
-        ("renderer", "radius", radius),
-        ("renderer", "near", near),
-        ("renderer", "background", None if background is None else tuple(background.split(","))),
-    ):
-        if value is not None:
-            data[group][field] = value
-    try:
-        return Preset.model_validate(data)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise InputError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", "vsrt export --help") from error

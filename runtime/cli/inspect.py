@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from videoscene_rt.chain.description import ChainPlan
     from videoscene_rt.engines.bundle import Bundle
+    from videoscene_rt.engines.manifest import PolicyInfo
     from videoscene_rt.engines.specs import GraphSpec
 
 
@@ -18,7 +19,7 @@ def inspect(
     tensors: Annotated[bool, typer.Option("--tensors", help="List every input and output too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as one JSON document.")] = False,
 ) -> None:
-    """Verify a bundle and show its preset, graphs, parity, provenance, and its engines with their gates."""
+    """Verify a bundle and show what it is and which engines it has."""
     import json
 
     from videoscene_rt.chain.plan import plan_chain
@@ -26,7 +27,8 @@ def inspect(
     from videoscene_rt.cli.inspect_engines import engines_document, print_built
     from videoscene_rt.engines.bundle import Bundle
 
-    opened = Bundle.open(bundle)
+    with console.progress("verifying the bundle", 1, quiet=as_json) as step:
+        opened = Bundle.open(bundle, lambda count, total: step(count / total))
     if as_json:
         document = {"bundle_sha256": opened.digest, **json.loads(opened.manifest.model_dump_json())}
         console.print_json({**document, "engines": engines_document(opened)})
@@ -47,7 +49,6 @@ def _print_summary(bundle: Bundle, plan: ChainPlan) -> None:
     manifest, preset = bundle.manifest, bundle.manifest.preset
     provenance, student = manifest.provenance, preset.student
     autoencoder = {"tiny": "tiny autoencoder", "cogvideox": "published autoencoder"}[preset.autoencoder.kind]
-    timesteps = ", ".join(map(str, manifest.policy.timesteps))
     source = (
         f"untrained, from seed {provenance.seed}"
         if provenance.weights == "seed"
@@ -63,7 +64,7 @@ def _print_summary(bundle: Bundle, plan: ChainPlan) -> None:
         "autoencoder": autoencoder,
         "renderer": f"radius {preset.renderer.radius} px, near {preset.renderer.near} m, "
         f"background {list(preset.renderer.background)}, up to {preset.max_points:,} points",
-        "policy": f"{'policy net' if manifest.policy.kind == 'ddpnet' else 'constant'} over t = {timesteps}",
+        "policy": _policy(manifest.policy),
         "schedule": f"SNR shift {preset.schedule.snr_shift}, rounding {preset.schedule.rounding}",
         "chain": f"within relative L2 {chain} of {manifest.chain_parity.reference}",
         "memory": f"{console.size(plan.nbytes)} of buffers for a step, engines' own memory not counted",
@@ -76,6 +77,12 @@ def _print_summary(bundle: Bundle, plan: ChainPlan) -> None:
         table.add_row(title, text)
     console.RESULT.print(table)
     console.RESULT.print()
+
+
+def _policy(policy: PolicyInfo) -> str:
+    if policy.chosen is not None:
+        return f"constant: always t = {policy.chosen} (noise timestep {policy.chosen + 1})"
+    return f"{'policy net' if policy.kind == 'ddpnet' else 'constant'} over t = {', '.join(map(str, policy.timesteps))}"
 
 
 def _print_graphs(bundle: Bundle) -> None:
