@@ -21,9 +21,9 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "pydantic": ("pydantic",),
     "PIL": ("pillow",),
     "av": ("av",),
-    "trimesh": ("trimesh",),
     "typer": ("typer",),
     "rich": ("rich",),
+    "filelock": ("filelock",),
     "onnxruntime": ("onnxruntime-gpu", "onnxruntime", "onnxruntime-qnn", "onnxruntime-openvino", "onnxruntime-rocm"),
     "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "tensorrt-cu11"),
     "tensorrt_rtx": ("tensorrt-rtx", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12"),
@@ -34,6 +34,8 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "onnx": ("onnx",),
     "onnxscript": ("onnxscript",),
     "onnx_ir": ("onnx-ir",),
+    "ml_dtypes": ("ml_dtypes",),
+    "polygraphy": ("polygraphy",),
     "safetensors": ("safetensors",),
 }
 
@@ -76,7 +78,7 @@ def gather() -> Environment:
 
 def own_version() -> str:
     """The version of videoscene-rt; "unknown" where it runs without being installed."""
-    return _version(DISTRIBUTION) or "unknown"
+    return version(DISTRIBUTION) or "unknown"
 
 
 def packages() -> dict[str, str]:
@@ -88,8 +90,8 @@ def packages() -> dict[str, str]:
 def installed(module: str) -> tuple[str, str] | None:
     """Distribution name and version of what provides a module of `PACKAGES`; None if it is not installed."""
     for name in PACKAGES[module]:
-        if (version := _version(name)) is not None:
-            return name, version
+        if (found := version(name)) is not None:
+            return name, found
     # Without metadata: JetPack's system packages, or a module on PYTHONPATH.
     return (PACKAGES[module][0], "unknown") if _is_there(module) else None
 
@@ -107,7 +109,7 @@ def providers() -> Providers:
 
 def warnings() -> tuple[str, ...]:
     """What is installed in a way that will hurt."""
-    both = [name for name in PACKAGES["onnxruntime"] if _version(name) is not None]
+    both = [name for name in PACKAGES["onnxruntime"] if version(name) is not None]
     if len(both) < 2:
         return ()
     return (
@@ -149,24 +151,25 @@ def requirements(extra: str) -> dict[str, str] | None:
     except metadata.PackageNotFoundError:
         return None
     wanted = [line for line in lines if re.search(rf"""extra == ['"]{re.escape(extra)}['"]""", line)]
-    found = (re.match(r"([A-Za-z0-9._-]+)\s*(?:>=\s*([\w.]+))?", line) for line in wanted)
+    found = (re.match(r"([A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*(?:>=\s*([\w.]+))?", line) for line in wanted)
     return {match[1]: match[2] or "" for match in found if match}
 
 
-def older(version: str, lowest: str) -> bool:
+def older(found: str, lowest: str) -> bool:
     """Whether a version is below another one, by their leading numbers: 2.9.1+cpu is below 2.11."""
-    return _numbers(version) < _numbers(lowest)
+    return _numbers(found) < _numbers(lowest)
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    found = re.match(r"\d+(?:\.\d+)*", version)
+def _numbers(text: str) -> tuple[int, ...]:
+    found = re.match(r"\d+(?:\.\d+)*", text)
     numbers = [int(part) for part in found[0].split(".")] if found else []
     while numbers and numbers[-1] == 0:
         numbers.pop()
     return tuple(numbers)
 
 
-def _version(distribution: str) -> str | None:
+def version(distribution: str) -> str | None:
+    """The installed version of a distribution; None if it is not installed."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:

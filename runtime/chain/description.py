@@ -63,10 +63,6 @@ class ChainPlan:
     buffers: tuple[Buffer, ...]
     stages: tuple[Stage, ...]
 
-    def buffer(self, name: str) -> Buffer:
-        """The buffer of that name."""
-        return next(buffer for buffer in self.buffers if buffer.name == name)
-
     @property
     def nbytes(self) -> int:
         """Bytes of all buffers together."""

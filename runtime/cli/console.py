@@ -125,8 +125,3 @@ def size(count: int) -> str:
         if value < 1023.95:
             return f"{value:.1f} {unit}"
     return f"{value / 1024:.1f} TiB"
-
-
-def number(count: int) -> str:
-    """138766 → "138,766"."""
-    return f"{count:,}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from videoscene_rt.engines.bundle import Bundle
+    from videoscene_rt.engines.manifest import Provenance
 
 
 def demo(
@@ -16,25 +16,33 @@ def demo(
         Path, typer.Option(help="Folder for the bundle, the videos, the contact sheet and the report.")
     ] = Path("out/demo"),
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Export the bundle again, whatever is in the folder.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
 ) -> None:
-    """Export the preset tiny, run the whole chain on a real scene on the CPU, and write pictures and a report.
+    """Export the preset tiny and run it on a real scene, on the CPU.
 
-    The bundle is kept in the folder and used again if it is whole.
+    It writes the pictures and the report of a run.
+
+    The bundle is kept in the folder and used again if it is whole and was made by the packages that are installed.
     """
     from videoscene_rt.cli import console
     from videoscene_rt.cli.run_step import RunRequest, print_run, run_step
     from videoscene_rt.environment import require
     from videoscene_rt.pictures.report import plain
+    from videoscene_rt.pictures.run_folder import check_run
     from videoscene_rt.scenes.middlebury import demo_scene
 
+    check_run(out, RunRequest.fps)
     require("onnxruntime", "cpu")
     bundle = out / "tiny.bundle"
     scene, source = demo_scene()
     if not as_json:
         console.RESULT.print(f"scene: {source}", soft_wrap=True)
-    if not _usable(bundle):
+    found = None if fresh else _usable(bundle)
+    if found is None:
         _export(bundle, quiet=as_json)
+    elif not as_json:
+        console.RESULT.print(f"using the bundle of {found.created}; --fresh exports it again", soft_wrap=True)
     report = run_step(RunRequest(bundle=bundle, scene=scene, source=source, out=out, seed=seed, quiet=as_json))
     if as_json:
         console.print_json(plain(report))
@@ -43,21 +51,23 @@ def demo(
         console.RESULT.print(f"  {bundle}", soft_wrap=True)
 
 
-def _usable(folder: Path) -> bool:
-    """There is a whole bundle of today's preset, made by this version."""
+def _usable(folder: Path) -> Provenance | None:
+    """Where a whole bundle of today's preset is from, if it was made by this version and the packages installed here."""
     from videoscene_rt.engines.bundle import Bundle
     from videoscene_rt.engines.errors import InputError
-    from videoscene_rt.environment import own_version
+    from videoscene_rt.environment import version
     from videoscene_rt.export.presets import load_preset
 
     if not folder.exists():
-        return False
+        return None
     try:
-        bundle: Bundle = Bundle.open(folder)
+        manifest = Bundle.open(folder).manifest
     except InputError:
-        return False
-    made_by = bundle.manifest.provenance.versions.get("videoscene-rt")
-    return bundle.manifest.preset == load_preset("tiny") and made_by == own_version()
+        return None
+    made_by = manifest.provenance.versions
+    # What is not installed here is no sign of another version: the bundle may have been brought from elsewhere.
+    same = all(version(name) in (None, made) for name, made in made_by.items())
+    return manifest.provenance if same and manifest.preset == load_preset("tiny") else None
 
 
 def _export(bundle: Path, quiet: bool) -> None:

@@ -88,26 +88,25 @@ def export(environment: Environment) -> Verdict:
         return Verdict(
             "export", None, None, None, ("videoscene-rt is not installed as a package: its needs are unknown",)
         )
-    missing = (
-        []
-        if not older(environment.python, EXPORT_PYTHON)
-        else [f"Python {EXPORT_PYTHON} (this is {environment.python})"]
-    )
+    missing = []
     for name, lowest in wanted.items():
         found = _distribution(environment, name)
         if found is None:
             missing.append(name)
         elif lowest and found != "unknown" and older(found, lowest):
             missing.append(f"{name} {lowest} or later (this is {found})")
+    # Every graph is proved on an ONNX Runtime: any of them, so the extra [export] names none.
+    proves = _provider_of(environment, "onnxruntime") is not None
+    extras = (["export"] if missing else []) + ([] if proves else ["cpu"])
+    if not proves:
+        missing.append("an ONNX Runtime to prove the graphs on")
+    if older(environment.python, EXPORT_PYTHON):
+        missing.insert(0, f"Python {EXPORT_PYTHON} (this is {environment.python})")
+        remedy = f"python{EXPORT_PYTHON} -m {install_line('cpu,export')}"
+    else:
+        remedy = install_line(",".join(sorted(extras))) if extras else ""
     version = environment.packages.get("torch")
-    return Verdict(
-        "export",
-        not missing,
-        f"torch {version}" if version else None,
-        "cpu",
-        tuple(missing),
-        install_line("export") if missing else "",
-    )
+    return Verdict("export", not missing, f"torch {version}" if version else None, "cpu", tuple(missing), remedy)
 
 
 def _onnxruntime_cpu(environment: Environment, adapters: tuple[str, ...], run: Callable[[str], str]) -> Verdict:

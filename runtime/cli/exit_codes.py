@@ -12,8 +12,8 @@ import typer
 from videoscene_rt.engines.errors import VsrtError
 
 DONE, DEFECT, INPUT, BACKEND = 0, 1, 2, 3
-INTERRUPTED, READER_GONE = 130, 141
-"""As a shell counts a process ended by SIGINT, by SIGPIPE."""
+INTERRUPTED, READER_GONE, TERMINATED = 130, 141, 143
+"""As a shell counts a process ended by SIGINT, by SIGPIPE, by SIGTERM."""
 
 # typer brings its own copy of click since 0.2x and takes the installed one before; both have this line of ancestors.
 _UsageError, _ClickException = typer.BadParameter.__mro__[1:3]
@@ -60,6 +60,8 @@ def outcome(error: BaseException, arguments: Sequence[str] = ()) -> Outcome | No
 
 
 def _of_exit(error: SystemExit) -> Outcome:
+    if error.code == TERMINATED:
+        return Outcome(TERMINATED, "terminated")
     if error.code is None or isinstance(error.code, int):
         return Outcome(error.code or DONE)
     return Outcome(DEFECT, str(error.code))

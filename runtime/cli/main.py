@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -18,14 +19,14 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from videoscene_rt.cli.exit_codes import DEFECT, READER_GONE, Outcome, outcome
+from videoscene_rt.cli.exit_codes import DEFECT, READER_GONE, TERMINATED, Outcome, outcome
 
 COMMANDS = {
-    "demo": "Export the preset tiny, run the whole chain on a real scene on the CPU, and write pictures and a report.",
-    "export": "Trace every graph to ONNX, prove it against torch, and write a bundle.",
+    "demo": "Export the preset tiny and run it on a real scene, on the CPU.",
+    "export": "Trace every graph, prove it against torch, write a bundle.",
     "build": "Build the engines of a bundle, hold each against the FP32 reference, and store what passes.",
-    "run": "Refine one scene: render its cloud, run the single diffusion step, write videos, contact sheet and report.",
-    "inspect": "Verify a bundle and show its preset, graphs, parity, provenance, and its engines with their gates.",
+    "run": "Refine one scene: one step, two videos, a sheet, a report.",
+    "inspect": "Verify a bundle and show what it is and which engines it has.",
     "doctor": "Say what this machine can run, and what is missing.",
 }
 
@@ -75,14 +76,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line.
 
     Args:
-        argv: the arguments after ``vsrt``; None takes the process's.
+        argv: the arguments after ``vsrt``; None takes the process's, and then the process is ours: SIGTERM ends it the way
+            an error does, so that half-written folders are removed.
 
     Returns:
         The exit code: 0 done, 1 a defect of ours, 2 wrong input or command line, 3 a backend or the machine cannot do
-        it, 130 interrupted, 141 the reader of standard output has gone.
+        it, 130 interrupted, 143 terminated, 141 the reader of standard output has gone.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     _write_anything()
+    if argv is None:
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         code = _run(arguments or ["--help"])
         sys.stdout.flush()
@@ -91,6 +95,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     ) as error:  # the one place where everything ends: nothing above it shows a traceback for 2 and 3
         return _leave(error, outcome(error, arguments))
     return code
+
+
+def _terminate(_number: int, _frame: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut the cleaning up short; SIGKILL still can
+    raise SystemExit(TERMINATED)
 
 
 def _write_anything() -> None:

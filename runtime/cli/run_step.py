@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from videoscene_rt.cli import console
 from videoscene_rt.engines.errors import BackendError, InputError
+from videoscene_rt.engines.preset import FAR
 
 if TYPE_CHECKING:
-    from videoscene_rt.pictures.report import RunReport
+    from videoscene_rt.pictures.report import Checks, PointCounts, Range, RunReport
     from videoscene_rt.pipeline import Pipeline
     from videoscene_rt.result import Result
     from videoscene_rt.scenes.scene import Scene
@@ -24,6 +25,7 @@ class RunRequest:
         bundle: its folder.
         scene: what to refine; ``source`` says where it is from.
         out: the folder to write.
+        images: the scene's two image files in words, name and size; empty where there are none.
         seed, noise, backend, precision, threads: see `Pipeline.load`.
         noise_timestep: N in 1…1000 for a fixed timestep t = N − 1; None lets the policy choose.
         fps: of the videos.
@@ -41,6 +43,7 @@ class RunRequest:
     threads: int | None = None
     noise_timestep: int | None = None
     fps: float = 8.0
+    images: tuple[str, ...] = ()
     quiet: bool = False
 
 
@@ -50,24 +53,22 @@ def run_step(request: RunRequest) -> RunReport:
     Raises:
         InputError, BackendError: see `Pipeline.load`, `Pipeline.step` and `write_run`.
     """
-    from videoscene_rt.pictures.run_folder import write_run
+    from videoscene_rt.pictures.run_folder import check_run, write_run
     from videoscene_rt.scenes.fit import fit
 
     if request.noise_timestep is not None and not 1 <= request.noise_timestep <= 1000:
         raise InputError(f"--noise-timestep must be from 1 to 1000, not {request.noise_timestep}")
-    with console.progress("running one step", 3, quiet=request.quiet) as step:
-        step(0, "verifying and loading the bundle")
-        with _load(request) as pipeline:
-            scene = _thinned(request.scene, pipeline.preset.max_points)
-            step(1, "the step")
+    check_run(request.out, request.fps)
+    with console.progress("running one step", 4, quiet=request.quiet) as step:
+        step(0, "verifying the bundle")
+        with _load(request, step) as pipeline:
+            step(1)
+            scene = request.scene.thinned(pipeline.preset.max_points)
+            step(0, "the step")
             result = pipeline.step(scene)
-            if result.status != "ok":
-                raise BackendError(
-                    f"the student's result is not finite (seed {request.seed}, t = {result.timestep}); nothing was written",
-                    "check the checkpoint that the bundle was exported from",
-                )
-            step(1, "writing videos and pictures")
             report = _report(request, scene, pipeline, result)
+            _check_finite(report)
+            step(1, "writing videos and pictures")
             images = fit(scene, pipeline.preset.height, pipeline.preset.width).images
             title = f"{request.source} · {pipeline.preset.name} · t = {result.timestep} · seed {request.seed}"
             write_run(request.out, result, images, report, fps=request.fps, title=title)
@@ -75,8 +76,11 @@ def run_step(request: RunRequest) -> RunReport:
     return report
 
 
-def _load(request: RunRequest) -> Pipeline:
+def _load(request: RunRequest, step: console.Step) -> Pipeline:
     from videoscene_rt.pipeline import Pipeline
+
+    def on_verified(count: int, total: int) -> None:
+        step(count / total)
 
     return Pipeline.load(
         request.bundle,
@@ -86,33 +90,41 @@ def _load(request: RunRequest) -> Pipeline:
         noise=request.noise,  # type: ignore[arg-type]  # checked where it is used, with words
         timestep=None if request.noise_timestep is None else request.noise_timestep - 1,
         threads=request.threads,
+        on_verified=on_verified,
     )
 
 
-def _thinned(scene: Scene, limit: int) -> Scene:
-    from videoscene_rt.scenes.clouds import thin
-
-    if scene.num_points <= limit:
-        return scene
-    xyz, rgb = thin(scene.xyz, scene.rgb, limit)
-    return replace(scene, xyz=xyz, rgb=rgb)
+def _check_finite(report: RunReport) -> None:
+    if report.checks.status == "ok" and report.checks.finite:
+        return
+    wrong = ", ".join(name for name, entry in report.checks.ranges.items() if not entry.finite)
+    raise BackendError(
+        f"{wrong} is not finite (seed {report.seed}, t = {report.timestep}); nothing was written",
+        "check the checkpoint that the bundle was exported from",
+    )
 
 
 def _report(request: RunRequest, scene: Scene, pipeline: Pipeline, result: Result) -> RunReport:
     from videoscene_rt.engines.bundle import MANIFEST_FILE
     from videoscene_rt.engines.digest import file_sha256
-    from videoscene_rt.pictures.report import BundleIdentity, Checks, PointCounts, Range, RunReport, SceneFacts
+    from videoscene_rt.pictures.report import BundleIdentity, Checks, PointCounts, RunReport, SceneFacts
     from videoscene_rt.pictures.run_folder import FILES
 
     bundle, manifest = pipeline.bundle, pipeline.bundle.manifest
     given = request.scene
+    points = PointCounts(given=given.num_points, used=scene.num_points)
+    checks = Checks(
+        status=result.status,
+        hole_fraction=tuple(float(mask.mean()) for mask in result.hole_mask),
+        ranges=_ranges(request, pipeline, result),
+    )
     return RunReport(
         scene=SceneFacts(
             source=request.source,
-            images=(f"first, {given.width}×{given.height}", f"last, {given.width}×{given.height}"),
+            images=request.images or tuple(f"{name}, {given.width}×{given.height}" for name in ("first", "last")),
             trajectory="interpolated" if scene.trajectory is None else "given",
         ),
-        points=PointCounts(given=given.num_points, used=scene.num_points),
+        points=points,
         bundle=BundleIdentity(
             path=str(bundle.folder),
             preset=manifest.preset.name,
@@ -123,22 +135,38 @@ def _report(request: RunRequest, scene: Scene, pipeline: Pipeline, result: Resul
         backend=pipeline.backend_name,
         precision=request.precision,
         device=pipeline.device,
-        versions=pipeline.versions,
+        versions={**_versions(), **pipeline.versions},
         seed=request.seed,
         noise=request.noise,
         timestep=result.timestep,
         timings_ms={**result.step.timings_ms, "step": result.step.duration_ms},
-        checks=Checks(
-            hole_fraction=tuple(float(mask.mean()) for mask in result.hole_mask),
-            ranges={
-                "coarse": Range.of(result.coarse),
-                "depth": Range.of(result.depth),
-                "refined": Range.of(result.frames),
-            },
-        ),
+        checks=checks,
         files=dict(FILES),
-        notes=_notes(request, scene, pipeline),
+        notes=_notes(points, checks, pipeline),
     )
+
+
+def _ranges(request: RunRequest, pipeline: Pipeline, result: Result) -> dict[str, Range]:
+    from videoscene_rt.pictures.report import Range
+
+    # With a fixed timestep the policy did not run, and its buffer says nothing.
+    inner = ("z_r", "z_0") if request.noise_timestep is not None else ("z_r", "logits", "z_0")
+    return {
+        "coarse": Range.of(result.coarse),
+        "depth": Range.of(result.depth),
+        **{name: Range.of(pipeline.tensor(name)) for name in inner},
+        "refined": Range.of(result.frames),
+    }
+
+
+def _versions() -> dict[str, str]:
+    import platform
+
+    import numpy as np
+
+    from videoscene_rt.environment import own_version
+
+    return {"videoscene-rt": own_version(), "python": platform.python_version(), "numpy": np.__version__}
 
 
 def _weights(pipeline: Pipeline) -> str:
@@ -148,12 +176,18 @@ def _weights(pipeline: Pipeline) -> str:
     return f"checkpoint {provenance.checkpoint_sha256}"
 
 
-def _notes(request: RunRequest, scene: Scene, pipeline: Pipeline) -> tuple[str, ...]:
+def _notes(points: PointCounts, checks: Checks, pipeline: Pipeline) -> tuple[str, ...]:
     notes = []
-    if scene.num_points < request.scene.num_points:
+    if points.thinned:
         notes.append(
-            f"the cloud was thinned evenly from {request.scene.num_points:,} to {scene.num_points:,} points "
+            f"the cloud was thinned evenly from {points.given:,} to {points.used:,} points "
             f"(max_points of preset {pipeline.preset.name})"
+        )
+    empty = sum(fraction == 1 for fraction in checks.hole_fraction)
+    if empty:
+        notes.append(
+            f"{empty} of {len(checks.hole_fraction)} coarse frames are all holes: none of the points is seen in them "
+            f"between near = {pipeline.preset.renderer.near:g} m and {FAR:,.0f} m"
         )
     if pipeline.bundle.manifest.provenance.weights == "seed":
         notes.append("the weights are untrained (made from a seed): the refined video is noise")

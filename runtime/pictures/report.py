@@ -73,8 +73,11 @@ class Range(_Data):
 class Checks(_Data):
     """What was checked on the result."""
 
+    status: Literal["ok", "invalid"] = Field(description="of the step: invalid if the student's result was not finite")
     hole_fraction: tuple[float, ...] = Field(description="share of hole pixels in each coarse frame, 0 to 1")
-    ranges: dict[str, Range] = Field(default_factory=dict, description="by tensor: z_r, z_0, refined, …")
+    ranges: dict[str, Range] = Field(
+        default_factory=dict, description="by tensor: coarse, depth, z_r, logits (where the policy chose), z_0, refined"
+    )
 
     @property
     def finite(self) -> bool:

@@ -38,7 +38,7 @@ def write_video(path: str | os.PathLike[str], frames: npt.NDArray[np.uint8], fps
         BackendError: PyAV has no libx264, or it refuses to encode.
         OSError: the system failed while writing (a full disk); nothing is left behind.
     """
-    rate = _checked_rate(fps)
+    rate = checked_rate(fps)
     _check_frames(frames)
     _check_encoder()
     with replacing(path) as temporary:
@@ -67,7 +67,8 @@ def _encode(container: av.container.OutputContainer, frames: npt.NDArray[np.uint
     container.mux(stream.encode(None))
 
 
-def _checked_rate(fps: float | Fraction) -> Fraction:
+def checked_rate(fps: float | Fraction) -> Fraction:
+    """Frames per second as a fraction that a video can hold; InputError unless 0 < fps ≤ 1000."""
     if not isfinite(fps) or not 0 < fps <= 1000:
         raise InputError(f"a video's rate must be above 0 and at most 1000 frames per second, not {fps}")
     return Fraction(fps).limit_denominator(1001)

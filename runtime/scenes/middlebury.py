@@ -32,6 +32,9 @@ DOFFS = 31.086
 BASELINE = 0.193001
 """How far right of the left camera the right one stands, metres."""
 
+_ROOM_POINTS = 24_000
+"""Of the room that stands in: few enough that a view between the cameras shows holes, as a vehicle's own map does."""
+
 _SIZE = (500, 741)
 _FILES = ("motorcycle_left.png", "motorcycle_right.png", "motorcycle_disp.npz")
 
@@ -59,7 +62,7 @@ def demo_scene() -> tuple[Scene, str]:
     try:
         return motorcycle(), "the Middlebury motorcycle pair"
     except MotorcycleNotFound as error:
-        return procedural_room(), f"the built-in procedural room, since {error.problem}"
+        return procedural_room(points=_ROOM_POINTS), f"the built-in procedural room, since {error.problem}"
 
 
 def stereo_scene(left: NDArray[np.uint8], right: NDArray[np.uint8], disparity: NDArray[np.floating]) -> Scene:

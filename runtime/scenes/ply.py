@@ -107,10 +107,7 @@ def _ascii_vertices(header: Header, data: bytes) -> dict[str, NDArray[np.float64
     table = np.empty(vertex.count, dtype=[(prop.name, "f8") for prop in vertex.properties])
     if not rows:
         return table
-    # latin-1 never fails to decode: a stray byte is then refused as "not a number", with its row.
-    values = np.loadtxt((row.decode("latin-1") for row in rows), dtype=np.float64, comments=None, ndmin=2)
-    if values.shape != (vertex.count, columns):
-        raise InputError(f"the points have {values.shape[1]} values a row; the header promises {columns}")
+    values = _numbers(rows, columns)
     for i, prop in enumerate(vertex.properties):
         table[prop.name] = values[:, i]
         if prop.name in _COLOUR:
@@ -120,3 +117,26 @@ def _ascii_vertices(header: Header, data: bytes) -> dict[str, NDArray[np.float64
                 index = int(bad.argmax())
                 raise InputError(f"point {index}: {prop.name} is {values[index, i]:g}; needs a whole number, 0 to 255")
     return table
+
+
+def _numbers(rows: list[bytes], columns: int) -> NDArray[np.float64]:
+    """The rows as float64[N,columns]; InputError names the first point that is not so many numbers."""
+    values: NDArray[np.float64] | None
+    try:
+        # latin-1 never fails to decode: a stray byte is then no number.
+        values = np.loadtxt((row.decode("latin-1") for row in rows), dtype=np.float64, comments=None, ndmin=2)
+    except ValueError:
+        values = None
+    if values is not None and values.shape == (len(rows), columns):
+        return values
+    # Something is wrong somewhere; look for it row by row, to say it in the words of the file. Points count from 0, as in NumPy.
+    for index, row in enumerate(rows):
+        words = row.decode("latin-1").split()
+        if len(words) != columns:
+            raise InputError(f"point {index} has {len(words)} values; the header promises {columns}")
+        for word in words:
+            try:
+                float(word)
+            except ValueError:
+                raise InputError(f"point {index}: {word[:40]!r} is not a number") from None
+    raise InputError("the points are not a table of numbers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.scenes import checks
+from videoscene_rt.scenes.clouds import thin
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +85,23 @@ class Scene:
     def num_points(self) -> int:
         """N: how many points the cloud has."""
         return len(self.xyz)
+
+    def thinned(self, max_points: int) -> Scene:
+        """The same scene with at most ``max_points`` points, evenly spaced in the order of the cloud (`videoscene_rt.scenes.thin`).
+
+        A scene that was good stays one: should none of the few points in front of the cameras be among those that are left,
+        every frame is all holes, and nothing is refused.
+
+        Raises:
+            InputError: max_points is below 1.
+        """
+        xyz, rgb = thin(self.xyz, self.rgb, max_points)
+        if xyz is self.xyz:
+            return self
+        fewer = copy.copy(self)  # not dataclasses.replace: everything is checked already, and thinning cannot break it
+        object.__setattr__(fewer, "xyz", xyz)
+        object.__setattr__(fewer, "rgb", rgb)
+        return fewer
 
 
 def _checked_timestamp(value: Any) -> int | None:

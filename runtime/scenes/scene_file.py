@@ -51,6 +51,15 @@ class SceneFile(_Data):
             raise ValueError(f"{len(value)} given; a scene has exactly two")
         return value
 
+    @field_validator("world_to_camera", "trajectory", mode="before")
+    @classmethod
+    def _matrices(cls, value: Any) -> Any:
+        for index, matrix in enumerate(value if isinstance(value, (list, tuple)) else ()):
+            shape = _shape(matrix)
+            if shape is not None and shape != "4×4":
+                raise ValueError(f"matrix {index} is {shape}; needs 4×4, the last row 0 0 0 1")
+        return value
+
     @field_validator("camera", mode="before")
     @classmethod
     def _one_or_two(cls, value: Any) -> Any:
@@ -81,6 +90,14 @@ def parse_scene_file(text: bytes) -> SceneFile:
             raise InputError(f"key {key!r} is missing") from None
         message = first["msg"].removeprefix("Value error, ")
         raise InputError(f"{key}: {message}" if key else message) from None
+
+
+def _shape(matrix: Any) -> str | None:
+    """ "3×4" of a list of equally long lists; None of anything else."""
+    if not isinstance(matrix, list) or not all(isinstance(row, list) for row in matrix):
+        return None
+    lengths = {len(row) for row in matrix}
+    return f"{len(matrix)}×{lengths.pop()}" if len(lengths) == 1 else None
 
 
 def _known_keys(location: tuple[int | str, ...]) -> str:

@@ -17,7 +17,7 @@ from videoscene_rt.scenes.fit import cover
 from videoscene_rt.scenes.images import read_image, write_png
 from videoscene_rt.scenes.point_files import read_points, write_points
 from videoscene_rt.scenes.scene import Scene
-from videoscene_rt.scenes.scene_file import CameraFile, parse_scene_file
+from videoscene_rt.scenes.scene_file import CameraFile, SceneFile, parse_scene_file
 
 SCENE_FILE = "scene.json"
 _MAX_SCENE_FILE = 2**22
@@ -33,12 +33,8 @@ def load_scene(folder: str | Path) -> Scene:
         InputError: naming the folder or file, and what is wrong with it.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder", f"a scene is a folder with a {SCENE_FILE}")
-    path = folder / SCENE_FILE
-    text = read_bytes(path, _MAX_SCENE_FILE)
+    path, description = _description(folder)
     try:
-        description = parse_scene_file(text)
         image_paths = [_inside(folder, f"images.{i}", name) for i, name in enumerate(description.images)]
         points_path = _inside(folder, "points", description.points)
     except InputError as error:
@@ -61,6 +57,17 @@ def load_scene(folder: str | Path) -> Scene:
     except InputError as error:
         where = points_path if error.problem.startswith(("xyz", "rgb")) else path
         raise InputError(f"{where}: {error.problem}", error.remedy) from error
+
+
+def image_files(folder: str | Path) -> tuple[str, ...]:
+    """The two image files that scene.json names, with their sizes: ("a.png, 640×480", "b.png, 640×480").
+
+    Raises:
+        InputError: there is no scene.json, or it is wrong.
+    """
+    _, description = _description(Path(folder))
+    pairs = zip(description.images, description.cameras, strict=True)
+    return tuple(f"{name}, {camera.width}×{camera.height}" for name, camera in pairs)
 
 
 def save_scene(scene: Scene, folder: str | Path, points: Literal["ply", "npz"] = "ply") -> Path:
@@ -93,6 +100,18 @@ def save_scene(scene: Scene, folder: str | Path, points: Literal["ply", "npz"] =
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {reason(error)}") from error
     return folder
+
+
+def _description(folder: Path) -> tuple[Path, SceneFile]:
+    if not folder.is_dir():
+        missing = "a file, not a folder" if folder.exists() else "no such folder"
+        raise InputError(f"{folder}: {missing}", f"a scene is a folder with a {SCENE_FILE}")
+    path = folder / SCENE_FILE
+    text = read_bytes(path, _MAX_SCENE_FILE)
+    try:
+        return path, parse_scene_file(text)
+    except InputError as error:
+        raise InputError(f"{path}: {error.problem}", error.remedy) from error
 
 
 def _write(scene: Scene, folder: Path, points_name: str) -> None:

@@ -30,7 +30,7 @@ def camera_path(scene: Scene | FittedScene, frames: int) -> CameraPath:
     if len(scene.trajectory) != frames:
         raise InputError(
             f"trajectory: {len(scene.trajectory)} poses, but the preset makes {frames} frames",
-            f"give exactly {frames} poses, or none for the path between the two cameras",
+            f"give scene.json exactly {frames} poses under 'trajectory', or none for the path between the two cameras",
         )
     return CameraPath(scene.trajectory, np.repeat(scene.intrinsics[:1], frames, axis=0))
 

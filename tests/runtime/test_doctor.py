@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -103,6 +104,7 @@ EXPORTERS = {
     "onnx": "1.23.2",
     "onnxscript": "0.7.2",
     "onnx-ir": "1.1.0",
+    "ml_dtypes": "0.5.4",
     "onnxruntime": "1.32.0",
     "safetensors": "0.8.0",
 }
@@ -121,6 +123,7 @@ def test_export_with_everything() -> None:
         ({"torch": None}, "torch"),
         ({"torch": "2.9.1+cpu"}, "torch 2.11 or later (this is 2.9.1+cpu)"),
         ({"onnx-ir": None}, "onnx-ir"),
+        ({"ml_dtypes": None}, "ml_dtypes"),
     ],
 )
 def test_export_names_what_is_missing(changes: dict[str, str | None], missing: str) -> None:
@@ -130,8 +133,20 @@ def test_export_names_what_is_missing(changes: dict[str, str | None], missing: s
     assert verdict.remedy == "pip install 'videoscene-rt[export]'"
 
 
+def test_export_needs_some_onnxruntime_and_no_special_one() -> None:
+    without = {name: version for name, version in EXPORTERS.items() if name != "onnxruntime"}
+    verdict = export(computer(packages=without))
+    assert (verdict.usable, verdict.remedy) == (False, "pip install 'videoscene-rt[cpu]'")
+    assert "ONNX Runtime" in verdict.missing[0]
+    del without["torch"]
+    assert export(computer(packages=without)).remedy == "pip install 'videoscene-rt[cpu,export]'"
+    assert "onnxruntime" not in (requirements("export") or {})
+
+
 def test_export_needs_a_newer_python_than_the_runtime() -> None:
-    assert "Python 3.11" in export(computer(packages=EXPORTERS, python="3.10.12 (CPython)")).missing[0]
+    verdict = export(computer(packages=EXPORTERS, python="3.10.12 (CPython)"))
+    assert "Python 3.11" in verdict.missing[0]
+    assert "3.11" in verdict.remedy, "installing packages into Python 3.10 helps nobody"
 
 
 def test_export_is_unknown_where_we_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +275,7 @@ def test_memory_and_its_limit_are_read(tmp_path: Path) -> None:
 
 def test_two_onnxruntimes_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     there = {"onnxruntime": "1.22.0", "onnxruntime-gpu": "1.22.0"}
-    monkeypatch.setattr(env, "_version", there.get)
+    monkeypatch.setattr(env, "version", there.get)
     assert len(env.warnings()) == 1
     assert "onnxruntime-gpu and onnxruntime are installed together" in env.warnings()[0]
     del there["onnxruntime"]
@@ -277,6 +292,7 @@ def test_a_broken_onnxruntime_is_told_and_not_raised(monkeypatch: pytest.MonkeyP
 def test_a_module_without_metadata_has_an_unknown_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "tensorrt_rtx.py").write_text("raise RuntimeError('must not be imported')\n")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(env, "version", lambda distribution: None)
     assert env.packages()["tensorrt-rtx"] == "unknown"
 
 
@@ -308,8 +324,18 @@ def test_versions_compare_by_number(version: str, lowest: str, expected: bool) -
 
 def test_requirements_are_the_packages_own() -> None:
     assert requirements("cpu") == {"onnxruntime": "1.20"}
+    assert requirements("cuda") == {"cuda-core": "1.0"}, "with the extra of its own that brings the bindings"
     assert {"torch", "diffusers", "onnx"} <= set(requirements("export") or {})
     assert requirements("no-such-extra") == {}
+
+
+def test_every_package_of_ours_is_known_to_the_doctor() -> None:
+    known = {name.lower() for names in env.PACKAGES.values() for name in names}
+    bare = [line for line in metadata.requires("videoscene-rt") or [] if "extra ==" not in line]
+    needed = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in bare}
+    for extra in ("export", "build", "cpu", "cuda"):
+        needed |= set(requirements(extra) or {})
+    assert needed <= known
 
 
 def test_every_extra_that_is_named_exists() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import av
@@ -11,8 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.export.test_checkpoint import write_checkpoint
 from tests.support.presets import SMALL
 from tests.support.scenes import scene
+from videoscene_rt import BackendError, Pipeline, environment
 from videoscene_rt.cli import demo as demo_command
 from videoscene_rt.cli.main import main
 from videoscene_rt.engines.bundle import Bundle
@@ -60,7 +65,13 @@ def test_run_writes_its_four_files(small_bundle: Path, folder: Path, tmp_path: P
     assert report["seed"] == 4
     assert report["timestep"] in (99, 499, 899)
     assert report["points"] == {"given": 2000, "used": 2000}
-    assert len(report["checks"]["hole_fraction"]) == 9
+    checks = report["checks"]
+    assert len(checks["hole_fraction"]) == 9
+    assert checks["status"] == "ok"
+    assert list(checks["ranges"]) == ["coarse", "depth", "z_r", "logits", "z_0", "refined"]
+    assert all(entry["finite"] and entry["minimum"] < entry["maximum"] for entry in checks["ranges"].values())
+    assert report["scene"]["images"] == ["first.png, 48×32", "second.png, 48×32"]
+    assert {"videoscene-rt", "python", "numpy", "onnxruntime"} <= set(report["versions"])
     assert set(report["timings_ms"]) == {
         "render", "encode", "encode_first_image", "encode_last_image", "policy", "student", "decode", "step",
     }  # fmt: skip
@@ -112,8 +123,12 @@ def test_another_run_replaces_the_first_and_nothing_else(small_bundle: Path, fol
         (["--noise-timestep", 0], "--noise-timestep must be from 1 to 1000"),
         (["--noise-timestep", 1001], "--noise-timestep must be from 1 to 1000"),
         (["--noise", "loud"], "'loud'"),
-        (["--seed", -1], "seed must be"),
+        (["--seed", -1], "--seed"),
+        (["--seed", 2**64], "seed must be"),
         (["--threads", 0], "threads"),
+        (["--threads", 100_000], "threads must be a whole number from 1 to"),
+        (["--backend", "abacus"], "no backend 'abacus'"),
+        (["--precision", "fp17"], "no precision 'fp17'"),
         (["--fps", 0], "rate must be"),
         (["--fps", "nan"], "rate must be"),
         (["--colour", "red"], "--colour"),
@@ -124,17 +139,104 @@ def test_a_wrong_option_is_named(
 ) -> None:
     out = tmp_path / "o"
     assert culprit in refused(capsys, 2, "run", small_bundle, "--scene", folder, "--out", out, *words)
-    assert not out.exists() or list(out.iterdir()) == []
+    assert not out.exists()
 
 
-@pytest.mark.parametrize(
-    ("words", "culprit"), [(["--backend", "abacus"], "'abacus'"), (["--precision", "fp4"], "'fp4'")]
-)
-def test_a_backend_that_cannot_be_is_exit_3(
-    small_bundle: Path, folder: Path, tmp_path: Path, capsys: Capture, words: list, culprit: str
+@pytest.mark.parametrize("words", [["--precision", "fp16"], ["--precision", "int8"], ["--backend", "tensorrt"]])
+def test_what_is_known_and_not_to_be_had_here_is_exit_3(
+    small_bundle: Path, folder: Path, tmp_path: Path, capsys: Capture, words: list
 ) -> None:
-    assert culprit in refused(capsys, 3, "run", small_bundle, "--scene", folder, "--out", tmp_path / "o", *words)
+    refused(capsys, 3, "run", small_bundle, "--scene", folder, "--out", tmp_path / "o", *words)
     assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_folder_where_a_file_goes_is_refused_before_anything_is_replaced(
+    small_bundle: Path, folder: Path, tmp_path: Path, capsys: Capture, name: str
+) -> None:
+    out = tmp_path / "o"
+    (out / name).mkdir(parents=True)
+    for other in set(FILES) - {name}:
+        (out / other).write_text("old")
+    error = refused(capsys, 2, "run", small_bundle, "--scene", folder, "--out", out)
+    assert f"{out / name} is a folder" in error
+    assert sorted(path.name for path in out.iterdir()) == FILES
+    assert all((out / other).read_text() == "old" for other in set(FILES) - {name})
+
+
+@pytest.mark.parametrize("command", ["run", "demo"])
+def test_the_target_is_looked_at_before_the_work(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, folder: Path, command: str
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("it began to work")
+
+    monkeypatch.setattr("videoscene_rt.pipeline.Pipeline.load", never)
+    monkeypatch.setattr(demo_command, "_usable", never)
+    (tmp_path / "file").write_text("mine")
+    words = ["run", tmp_path / "no bundle", "--scene", folder] if command == "run" else ["demo"]
+    for out, culprit in ((tmp_path / "file", "is not a folder"), (tmp_path / "file" / "deeper", "is not a folder")):
+        error = refused(capsys, 2, *words, "--out", out)
+        assert culprit in error
+        assert "--out" in error
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_run_that_fails_takes_its_folder_with_it(
+    small_bundle: Path, folder: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise BackendError("no encoder")
+
+    monkeypatch.setattr("videoscene_rt.pictures.run_folder.write_video", fail)
+    assert "no encoder" in refused(
+        capsys, 3, "run", small_bundle, "--scene", folder, "--out", tmp_path / "deep" / "er" / "o"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["scene"]
+    (tmp_path / "mine").mkdir()
+    refused(capsys, 3, "run", small_bundle, "--scene", folder, "--out", tmp_path / "mine")
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["z_r", "logits"])
+def test_what_is_not_finite_on_the_way_is_no_result(
+    small_bundle: Path, folder: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    real = Pipeline.tensor
+
+    def tensor(self: Pipeline, wanted: str) -> np.ndarray:
+        found = real(self, wanted)
+        if wanted == name:
+            found.flat[0] = np.inf
+        return found
+
+    monkeypatch.setattr(Pipeline, "tensor", tensor)
+    assert f"{name} is not finite" in refused(
+        capsys, 3, "run", small_bundle, "--scene", folder, "--out", tmp_path / "o"
+    )
+    assert not (tmp_path / "o").exists()
+
+
+def test_thinning_never_refuses_a_scene(small_bundle: Path, tmp_path: Path, capsys: Capture) -> None:
+    """One point in front among 7,000, and it is not among those that are left."""
+    given = scene(points=7000)
+    given.xyz[:, 2] = -1
+    given.xyz[1] = (0, 0, 2)
+    saved = save_scene(given, tmp_path / "scene")
+    assert run("run", small_bundle, "--scene", saved, "--out", tmp_path / "o", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["points"] == {"given": 7000, "used": 3000}
+    assert any("9 of 9 coarse frames are all holes" in note for note in report["notes"])
+
+
+def test_points_between_the_camera_and_the_near_plane_are_told(
+    small_bundle: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    given = scene()
+    given.xyz[:] *= 0.01  # depths of 0.01 to 0.04 m; near is 0.05 m
+    saved = save_scene(given, tmp_path / "scene")
+    assert run("run", small_bundle, "--scene", saved, "--out", tmp_path / "o") == 0
+    assert "note: 9 of 9 coarse frames are all holes" in capsys.readouterr().out
 
 
 def test_bundles_and_scenes_that_are_none(small_bundle: Path, folder: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -193,7 +295,10 @@ def test_export_from_a_preset_file(tmp_path: Path, capsys: Capture) -> None:
     renderer, schedule = manifest.preset.renderer, manifest.preset.schedule
     assert (renderer.radius, renderer.near, renderer.background) == (2, 0.5, (1, 2, 3))
     assert schedule.rounding == "bfloat16"
-    assert manifest.policy.kind == "constant"
+    assert (manifest.policy.kind, manifest.policy.chosen) == ("constant", 499)
+    assert document["policy"]["chosen"] == 499
+    assert run("inspect", out) == 0
+    assert "constant: always t = 499 (noise timestep 500)" in capsys.readouterr().out
     assert "exists already" in refused(capsys, 2, "export", "--preset", preset, "--out", out)
 
 
@@ -201,11 +306,16 @@ def test_export_from_a_preset_file(tmp_path: Path, capsys: Capture) -> None:
     ("words", "culprit"),
     [
         (["--preset", "huge"], "no preset 'huge'; choose"),
-        (["--rounding", "up"], "schedule.rounding"),
-        (["--background", "1,2"], "renderer.background"),
-        (["--background", "red"], "renderer.background"),
-        (["--near", -1], "renderer.near"),
-        (["--point-radius", 99], "renderer.radius"),
+        (["--rounding", "up"], "--rounding must be exact or bfloat16, not 'up'"),
+        (["--background", "1,2"], "--background must be R,G,B"),
+        (["--background", "red"], "--background must be R,G,B"),
+        (["--background", "0,0,256"], "--background must be R,G,B"),
+        (["--near", -1], "--near must be above 0"),
+        (["--near", "inf"], "--near must be above 0"),
+        (["--near", "nan"], "--near must be above 0"),
+        (["--near", 32768], "--near must be above 0 and below 32768"),
+        (["--point-radius", 99], "--point-radius must be from 0 to 8"),
+        (["--noise-timestep", 0], "--noise-timestep must be from 1 to 1000, not 0"),
         (["--noise-timestep", 123], "is no candidate"),
         (["--checkpoint", "nowhere"], "nowhere is not a checkpoint"),
     ],
@@ -228,16 +338,67 @@ def test_demo_writes_everything_and_keeps_its_bundle(
         exports.append(bundle)
 
     monkeypatch.setattr(demo_command, "_export", export)
-    monkeypatch.setattr(demo_command, "_usable", lambda bundle: bundle.exists())
+    made = Bundle.open(small_bundle).manifest.provenance
+    monkeypatch.setattr(demo_command, "_usable", lambda bundle: made if bundle.exists() else None)
     monkeypatch.setattr("videoscene_rt.scenes.middlebury.demo_scene", lambda: (scene(), source))
-    for _ in range(2):
+    for again in (False, True):
         assert run("demo", "--out", tmp_path / "o") == 0
         printed = capsys.readouterr().out
         assert source in printed
         assert all(str(tmp_path / "o" / name) in printed for name in FILES)
+        assert (f"using the bundle of {made.created}" in printed) == again
     assert len(exports) == 1
+    shutil.rmtree(tmp_path / "o" / "tiny.bundle")  # the stand-in above does not replace, as the export does
+    assert run("demo", "--out", tmp_path / "o", "--fresh") == 0
+    assert "using the bundle" not in capsys.readouterr().out
+    assert len(exports) == 2
 
 
-def test_a_bundle_of_another_version_is_not_used_again(small_bundle: Path, tmp_path: Path) -> None:
-    assert not demo_command._usable(tmp_path / "nothing")
-    assert not demo_command._usable(small_bundle)  # whole, but not of the preset tiny
+def test_a_bundle_of_another_version_is_not_used_again(
+    small_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert demo_command._usable(tmp_path / "nothing") is None
+    assert demo_command._usable(small_bundle) is None  # whole, but not of the preset tiny
+    monkeypatch.setattr("videoscene_rt.export.presets.load_preset", lambda name: SMALL)
+    assert demo_command._usable(small_bundle) is not None
+    real = environment.version
+    for package in ("videoscene-rt", "torch", "onnxscript"):
+        monkeypatch.setattr(environment, "version", lambda name, other=package: "0" if name == other else real(name))
+        assert demo_command._usable(small_bundle) is None, package
+    monkeypatch.setattr(environment, "version", lambda name: None if name == "torch" else real(name))
+    assert demo_command._usable(small_bundle) is not None, "what is not installed here says nothing"
+
+
+def test_a_policy_that_a_checkpoint_lacks_is_told_with_its_timestep(tmp_path: Path, capsys: Capture) -> None:
+    """The candidate nearest to the published demo's t = 459 is taken, and said."""
+    write_checkpoint(tmp_path / "checkpoint", SMALL, seed=0)
+    (tmp_path / "checkpoint" / "policy.safetensors").unlink()
+    (tmp_path / "mine.json").write_text(SMALL.model_dump_json())
+    words = ["--preset", tmp_path / "mine.json", "--checkpoint", tmp_path / "checkpoint"]
+    assert run("export", *words, "--out", tmp_path / "a.bundle") == 0
+    printed = capsys.readouterr().out
+    assert "has no policy.safetensors: the policy is constant at t = 499" in printed
+    assert Bundle.open(tmp_path / "a.bundle").manifest.policy.chosen == 499
+
+
+def test_a_terminated_export_leaves_nothing(tmp_path: Path) -> None:
+    """SIGTERM in the middle, as a service manager sends it: exit code 143, and the half-written folder is gone."""
+    (tmp_path / "mine.json").write_text(SMALL.model_dump_json())
+    target = tmp_path / "out" / "a.bundle"
+    words = ["export", "--preset", str(tmp_path / "mine.json"), "--out", str(target)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "videoscene_rt.cli.main", *words], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("out/.a.bundle.*.partial/*.onnx")):
+            assert process.poll() is None, "it ended before a graph was there"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.terminate()
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 143
+    assert "error: terminated" in said
+    assert list((tmp_path / "out").iterdir()) == []

@@ -39,7 +39,9 @@ def report(**changes: Any) -> RunReport:
         "noise": "steady",
         "timestep": 459,
         "timings_ms": {"renderer": 12.5, "student": 40.25},
-        "checks": Checks(hole_fraction=(0.0, 0.25), ranges={"z_0": Range(minimum=-1.0, maximum=1.0, finite=True)}),
+        "checks": Checks(
+            status="ok", hole_fraction=(0.0, 0.25), ranges={"z_0": Range(minimum=-1.0, maximum=1.0, finite=True)}
+        ),
     }
     return RunReport(**{**facts, **changes})
 
@@ -122,7 +124,9 @@ def test_range_looks_past_what_is_not_finite() -> None:
     assert Range.of(np.array([1.0, np.nan, np.inf])) == Range(minimum=1.0, maximum=1.0, finite=False)
     assert Range.of(np.array([np.nan])) == Range(minimum=None, maximum=None, finite=False)
     assert Range.of(np.array([0, 255], np.uint8)) == Range(minimum=0.0, maximum=255.0, finite=True)
-    assert not report(checks=Checks(hole_fraction=(), ranges={"z": Range.of(np.array([np.nan]))})).checks.finite
+    assert not report(
+        checks=Checks(status="ok", hole_fraction=(), ranges={"z": Range.of(np.array([np.nan]))})
+    ).checks.finite
 
 
 def test_thinning_is_told() -> None:

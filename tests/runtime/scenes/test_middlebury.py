@@ -82,6 +82,7 @@ def test_without_either_source_the_demo_takes_the_room_and_says_why(
         motorcycle()
     scene, note = demo_scene()
     assert scene.images.shape == (2, 240, 320, 3)
+    assert scene.num_points == 24_000, "few enough that the demo shows holes"
     assert "procedural room" in note
     assert str(tmp_path) in note
     assert "\n" not in note

@@ -118,8 +118,11 @@ _ROW = struct.pack("<fffBBB", 1, 2, 3, 4, 5, 6)
         (_header("ascii", 1, [*_POSITION, *(c.replace("uchar", "ushort") for c in _COLOUR)]), "red is not uchar"),
         (_header("ascii", 3, _POSITION + _COLOUR) + b"1 2 3 4 5 6\n" * 2, "truncated: 2 rows.* 3"),
         (_header("ascii", 2, _POSITION + _COLOUR) + b"1 2 3 4 5 6\n" * 3, "1 rows more"),
-        (_header("ascii", 2, _POSITION + _COLOUR) + b"1 2 3 4 5 6\n1 2 3 4 5\n", "columns|values"),
-        (_header("ascii", 1, _POSITION + _COLOUR) + b"1 2 3 4 5 6 7\n", "7 values a row"),
+        (_header("ascii", 1, _POSITION + _COLOUR) + b"1 2 3 4 5 6 7\n", "point 0 has 7 values; the header promises 6"),
+        (
+            _header("ascii", 2, _POSITION + _COLOUR) + b"1 2 3 4 5 6\n1 2 3 4 5\n",
+            "point 1 has 5 values; the header promises 6",
+        ),
         (_header("ascii", 1, _POSITION + _COLOUR) + b"1 2 three 4 5 6\n", "three"),
         (_header("ascii", 2, _POSITION + _COLOUR) + b"1 2 3 4 5 6\n1 2 3 4 300 6\n", "point 1: green is 300"),
         (_header("ascii", 1, _POSITION + _COLOUR) + b"1 2 3 -4 5 6\n", "point 0: red is -4"),

@@ -93,7 +93,9 @@ def test_a_second_image_of_another_size_is_brought_to_the_first(folder: Path) ->
         (lambda d: d["camera"][1].update(width=64), ["camera is for 64×24 px", "second.png has 32×24"]),
         (lambda d: d["camera"][0].update(fx=0.8, fy=0.8), ["intrinsics[0]", "fx = 0.8"]),
         (lambda d: d["world_to_camera"].append(np.eye(4).tolist()), ["world_to_camera: 3 given"]),
-        (lambda d: d["world_to_camera"][1].pop(), ["world_to_camera.1.3"]),
+        (lambda d: d["world_to_camera"][1].pop(), ["world_to_camera: matrix 1 is 3×4; needs 4×4"]),
+        (lambda d: d.update(trajectory=[np.eye(3).tolist()]), ["trajectory: matrix 0 is 3×3; needs 4×4"]),
+        (lambda d: d["world_to_camera"][1][2].pop(), ["world_to_camera.1.2"]),
         (lambda d: d["world_to_camera"][1][0].__setitem__(0, 7.0), ["world_to_camera[1]", "rigid"]),
         (lambda d: d.update(trajectory=[]), ["trajectory"]),
         (lambda d: d.update(trajectory=[(2 * np.eye(4)).tolist()]), ["trajectory[0]"]),
@@ -224,3 +226,8 @@ def test_damaged_json_is_read_or_refused(tmp_path: Path, edits: list[tuple[int, 
     (folder / "scene.json").write_bytes(data)
     error = refusal(lambda: Scene.load(folder))
     assert error is None or str(folder) in error.problem
+
+
+def test_a_file_in_place_of_the_folder_is_called_one(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"scene\.json: a file, not a folder"):
+        Scene.load(folder / "scene.json")
