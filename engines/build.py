@@ -31,6 +31,7 @@ def build_bundle(request: BuildRequest, recorder: Recorder, on_progress: OnProgr
         A report, also of engines that their gate refused: `BuildReport.check` raises for those.
 
     Raises:
+        InputError: there is no such backend or precision.
         BackendError: the pair cannot be built or run here, a builder failed, or another build holds the lock for too long.
     """
     check_pair(request.backend, request.precision)

@@ -94,6 +94,7 @@ TENSORRT_8_6 = Capabilities(
         Misread("ScatterElements", attribute="reduction"),
         Misread("ScatterND", attribute="reduction"),
     ),
+    plan_magic=b"ftrt",
 )
 TENSORRT_10 = Capabilities(
     package="tensorrt",

@@ -28,23 +28,23 @@ def print_engines(title: str, rows: Sequence[Row]) -> None:
 
     from videoscene_rt.cli import console
 
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
-    for heading in ("graph", "precision", "engine", "gate", "relative L2", "cosine", "PSNR", "NaN/Inf", "time"):
-        table.add_column(heading, overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, collapse_padding=True)
+    for heading in ("graph", "precision", "engine", "gate", "rel. L2", "cosine", "PSNR", "time"):
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("graph", "precision"))
     for row in rows:
         time = "" if row.seconds is None else console.seconds(row.seconds)
         table.add_row(row.graph, row.precision, row.engine, *gate_cells(row.gated), time)
     console.RESULT.print(table)
 
 
-def gate_cells(gated: Gated | None) -> tuple[str, str, str, str, str]:
-    """Verdict, worst relative L2, cosine, PSNR and count of NaN and infinities, as text; a figure beyond its limit with the limit."""
+def gate_cells(gated: Gated | None) -> tuple[str, str, str, str]:
+    """Verdict, worst relative L2, cosine and PSNR, as text; a figure beyond its limit with the limit."""
     from videoscene_rt.engines.figures import EQUAL_PSNR
 
     if gated is None:
-        return "the reference", "", "", "", ""
+        return "reference", "", "", ""
     if gated.result is None:
-        return gated.status, "", "", "", ""
+        return gated.status, "", "", ""
     worst = gated.result.overall
     broken = {failure.figure: failure for failure in reversed(gated.result.failures())}
 
@@ -54,10 +54,10 @@ def gate_cells(gated: Gated | None) -> tuple[str, str, str, str, str]:
 
     psnr = "" if worst.psnr is None else "equal" if worst.psnr == EQUAL_PSNR else f"{worst.psnr:.1f} dB"
     unequal = f", {worst.unequal} unequal" if worst.unequal else ""
+    nonfinite = f", {worst.nonfinite:,} NaN/Inf" if worst.nonfinite else ""
     return (
-        f"{gated.status}{unequal}",
+        f"{gated.status}{nonfinite}{unequal}",
         shown("relative L2", "NaN" if worst.relative_l2 is None else f"{worst.relative_l2:.1e}"),
-        shown("cosine similarity", "" if worst.cosine is None else f"{worst.cosine:.6f}"),
+        shown("cosine similarity", "" if worst.cosine is None else f"{worst.cosine:.5f}"),
         shown("PSNR", psnr),
-        str(worst.nonfinite),
     )

@@ -71,6 +71,8 @@ def _rows(store: EngineStore, ceiling: str, pair: Pair) -> list[Row]:
         except BackendError as error:
             rows.append(Row(graph, "", f"damaged: {error.problem}", None))
             continue
-        rows.append(Row(graph, engine.identity.precision, name, engine.record.gate, engine.record.seconds))
+        rows.append(
+            Row(graph, engine.identity.precision, engine.identity.digest[:6], engine.record.gate, engine.record.seconds)
+        )
     rows.append(Row("the whole step", ceiling, "", pair.chain))
     return rows
