@@ -10,10 +10,10 @@ from videoscene_rt.engines.arguments import checked_threads
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.engine import TensorView
 from videoscene_rt.engines.errors import BackendError
-from videoscene_rt.engines.identity import EngineIdentity
 from videoscene_rt.engines.memory import HostMemory
-from videoscene_rt.engines.selection import Locator, reference
 from videoscene_rt.engines.specs import GraphSpec, TensorSpec
+from videoscene_rt.engines.store.identity import EngineIdentity
+from videoscene_rt.engines.store.selection import Locator, reference
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -51,7 +51,7 @@ KINDS = {
         BackendKind(
             "tensorrt",
             "tensorrt",
-            ("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "tensorrt-cu11"),
+            ("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "tensorrt-cu11", "tensorrt-bindings"),
             "tensorrt",
             device="cuda",
             engine_file="engine.plan",

@@ -10,7 +10,7 @@ from videoscene_rt.engines.hosted import HostedEngine
 from videoscene_rt.engines.memory import Memory
 from videoscene_rt.engines.onnxruntime_engine import OnnxRuntimeBackend
 from videoscene_rt.engines.platform import KINDS
-from videoscene_rt.engines.selection import Locator
+from videoscene_rt.engines.store.selection import Locator
 from videoscene_rt.engines.tensorrt.engine import TensorRtBackend
 
 if TYPE_CHECKING:

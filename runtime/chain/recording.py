@@ -22,13 +22,13 @@ from videoscene_rt.chain.recording_scenes import SceneSource
 from videoscene_rt.chain.scene_inputs import scene_inputs
 from videoscene_rt.chain.streaming import stream_inputs
 from videoscene_rt.engines.activations import Activations, Arrays, GraphActivations, Sample
+from videoscene_rt.engines.building.trial import caller
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.digest import text_sha256
 from videoscene_rt.engines.engine import Backend
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.gates import CHAIN
 from videoscene_rt.engines.onnxruntime_engine import OnnxRuntimeBackend
-from videoscene_rt.engines.trial import caller
 
 CHAIN_OUTPUTS = ("timestep", "z_0", "frames")
 """What the whole step is gated on."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from videoscene_rt.engines.build import BuildReport, BuildRequest
+    from videoscene_rt.engines.building.build import BuildReport, BuildRequest
 
 
 def build(
@@ -41,7 +41,7 @@ def build(
     What fits already is used again. Exit code 3 if an engine is refused by its accuracy gate or cannot be built.
     """
     from videoscene_rt.cli import console
-    from videoscene_rt.engines.build import BuildRequest
+    from videoscene_rt.engines.building.build import BuildRequest
     from videoscene_rt.engines.bundle import Bundle
 
     request = BuildRequest(
@@ -69,7 +69,7 @@ def build_with_progress(request: BuildRequest, scenes: tuple[Path, ...] = (), *,
     from videoscene_rt.chain.recording import Recording
     from videoscene_rt.chain.recording_scenes import LEAST_SCENES, scene_sources
     from videoscene_rt.cli import console
-    from videoscene_rt.engines.build import build_bundle
+    from videoscene_rt.engines.building.build import build_bundle
 
     sources = scene_sources(request.bundle.manifest.preset, scenes)
     if 0 < len(scenes) < LEAST_SCENES and not quiet:

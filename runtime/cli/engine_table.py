@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from videoscene_rt.engines.records import Gated
+    from videoscene_rt.engines.store.records import Gated
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def print_engines(title: str, rows: Sequence[Row]) -> None:
 
 def gate_cells(gated: Gated | None) -> tuple[str, str, str, str]:
     """Verdict, worst relative L2, cosine and PSNR, as text; a figure beyond its limit with the limit."""
-    from videoscene_rt.engines.figures import EQUAL_PSNR
+    from videoscene_rt.engines.gates.figures import EQUAL_PSNR
 
     if gated is None:
         return "reference", "", "", ""

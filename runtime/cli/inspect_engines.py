@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from videoscene_rt.cli.engine_table import Row
     from videoscene_rt.engines.bundle import Bundle
-    from videoscene_rt.engines.records import Pair
-    from videoscene_rt.engines.store import EngineStore
+    from videoscene_rt.engines.store.records import Pair
+    from videoscene_rt.engines.store.store import EngineStore
 
 
 def engines_document(bundle: Bundle) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def engines_document(bundle: Bundle) -> dict[str, Any]:
         BackendError: the selection is damaged.
     """
     from videoscene_rt.engines.errors import BackendError
-    from videoscene_rt.engines.store import EngineStore
+    from videoscene_rt.engines.store.store import EngineStore
 
     store = EngineStore(bundle.folder)
     engines: dict[str, Any] = {}
@@ -44,7 +44,7 @@ def print_built(bundle: Bundle) -> None:
         BackendError: the selection is damaged.
     """
     from videoscene_rt.cli.engine_table import print_engines
-    from videoscene_rt.engines.store import EngineStore
+    from videoscene_rt.engines.store.store import EngineStore
 
     store = EngineStore(bundle.folder)
     for key, pair in store.selected().pairs.items():

@@ -46,7 +46,7 @@ def hosted(small_bundle: Path) -> tuple[HostedContext, PlayedDevice, dict[str, n
 
 
 def test_it_computes_what_the_host_computes(small_bundle: Path, hosted: Any) -> None:
-    from videoscene_rt.engines.trial import caller
+    from videoscene_rt.engines.building.trial import caller
 
     context, device, arrays = hosted
     for name, array in arrays.items():

@@ -150,8 +150,8 @@ def test_a_row_shows_the_worst_figures_and_the_limit_that_was_broken() -> None:
 
     from videoscene_rt.cli.engine_table import gate_cells
     from videoscene_rt.engines.activations import GraphActivations, Sample
-    from videoscene_rt.engines.gate import gate
-    from videoscene_rt.engines.records import Gated
+    from videoscene_rt.engines.gates.gate import gate
+    from videoscene_rt.engines.store.records import Gated
 
     outputs = {"z_0": np.ones((4, 4), np.float32), "frames": np.full((1, 8, 8, 3), 100, np.uint8)}
     recorded = GraphActivations("student", tuple(Sample(name, {}, outputs) for name in ("a", "b")))

@@ -6,15 +6,15 @@ import time
 from pathlib import Path
 
 from videoscene_rt.engines.activations import Activations
+from videoscene_rt.engines.building.produce import Order, Produced, Progress, produce
+from videoscene_rt.engines.building.verdict import NOT_RUN
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.digest import text_sha256
-from videoscene_rt.engines.identity import EngineIdentity
 from videoscene_rt.engines.machine import driver_version
 from videoscene_rt.engines.platform import Platform
-from videoscene_rt.engines.produce import Order, Produced, Progress, produce
-from videoscene_rt.engines.records import EngineRecord
-from videoscene_rt.engines.store import EngineStore, StoredEngine
-from videoscene_rt.engines.verdict import NOT_RUN
+from videoscene_rt.engines.store.identity import EngineIdentity
+from videoscene_rt.engines.store.records import EngineRecord
+from videoscene_rt.engines.store.store import EngineStore, StoredEngine
 
 
 def make_engine(

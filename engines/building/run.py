@@ -6,20 +6,20 @@ import time
 from collections.abc import Callable
 
 from videoscene_rt.engines.backends import open_backend
-from videoscene_rt.engines.build_request import BuildRequest, GraphReport, Outcome, Recorder
+from videoscene_rt.engines.building.making import make_engine
+from videoscene_rt.engines.building.produce import runs_here
+from videoscene_rt.engines.building.request import BuildRequest, GraphReport, Outcome, Recorder
+from videoscene_rt.engines.building.trial import caller
+from videoscene_rt.engines.building.verdict import NOT_RUN, holds, judge, judge_again
 from videoscene_rt.engines.engine import Backend
 from videoscene_rt.engines.errors import BackendError
-from videoscene_rt.engines.gate import Comparison, compare, gate
 from videoscene_rt.engines.gates import CHAIN, limits
-from videoscene_rt.engines.identity import EngineIdentity
-from videoscene_rt.engines.making import make_engine
+from videoscene_rt.engines.gates.gate import Comparison, compare, gate
 from videoscene_rt.engines.platform import Platform
-from videoscene_rt.engines.produce import runs_here
-from videoscene_rt.engines.records import Gated, Pair, Selected
-from videoscene_rt.engines.selection import REFERENCE, Located, Locator, reference, wanted_identity
-from videoscene_rt.engines.store import EngineStore, StoredEngine
-from videoscene_rt.engines.trial import caller
-from videoscene_rt.engines.verdict import NOT_RUN, holds, judge, judge_again
+from videoscene_rt.engines.store.identity import EngineIdentity
+from videoscene_rt.engines.store.records import Gated, Pair, Selected
+from videoscene_rt.engines.store.selection import REFERENCE, Located, Locator, reference, wanted_identity
+from videoscene_rt.engines.store.store import EngineStore, StoredEngine
 
 OnProgress = Callable[[str, float], None]
 """Called with what is being done, and how many graphs are done (the whole step counts as one; parts of one are fractions)."""

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from videoscene_rt.engines.digest import file_sha256
 from videoscene_rt.engines.errors import BackendError
-from videoscene_rt.engines.identity import EngineIdentity
 from videoscene_rt.engines.manifest import FileEntry
-from videoscene_rt.engines.private_files import (
+from videoscene_rt.engines.store.identity import EngineIdentity
+from videoscene_rt.engines.store.private_files import (
     PARTIAL,
     check_file,
     check_folder,
@@ -31,7 +31,7 @@ from videoscene_rt.engines.private_files import (
     remove_tree,
     write_model,
 )
-from videoscene_rt.engines.records import EngineRecord, Selected
+from videoscene_rt.engines.store.records import EngineRecord, Selected
 
 FOLDER = "engines"
 IDENTITY_FILE, RECORD_FILE, SELECTED_FILE = "identity.json", "record.json", "selected.json"

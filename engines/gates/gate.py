@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from videoscene_rt.engines.activations import Arrays, GraphActivations
 from videoscene_rt.engines.errors import BackendError
-from videoscene_rt.engines.figures import Failure, Figures, comparators, judge_figures, measure
 from videoscene_rt.engines.gates import Limits
+from videoscene_rt.engines.gates.figures import Failure, Figures, comparators, judge_figures, measure
 
 
 class GateResult(BaseModel):

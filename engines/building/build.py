@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 
 from videoscene_rt.engines.backends import check_pair
-from videoscene_rt.engines.build_lock import build_lock
-from videoscene_rt.engines.build_request import BuildReport, BuildRequest, GraphReport, Recorder
-from videoscene_rt.engines.build_run import BuildRun, OnProgress
+from videoscene_rt.engines.building.lock import build_lock
+from videoscene_rt.engines.building.request import BuildReport, BuildRequest, GraphReport, Recorder
+from videoscene_rt.engines.building.run import BuildRun, OnProgress
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.platform import Platform, platform
-from videoscene_rt.engines.records import Gated
-from videoscene_rt.engines.selection import REFERENCE
-from videoscene_rt.engines.store import EngineStore
+from videoscene_rt.engines.store.records import Gated
+from videoscene_rt.engines.store.selection import REFERENCE
+from videoscene_rt.engines.store.store import EngineStore
 
 __all__ = ["BuildReport", "BuildRequest", "GraphReport", "OnProgress", "Recorder", "build_bundle"]
 

@@ -20,16 +20,18 @@ from tests.engines.test_identity import retrained
 from tests.support.built import BUILT, build, outcomes, recording, stored
 from tests.support.scenes import scene
 from videoscene_rt import BackendError, InputError, Pipeline
-from videoscene_rt.engines import build_run, making, platform
+from videoscene_rt.engines import platform
 from videoscene_rt.engines.backends import open_backend
+from videoscene_rt.engines.building import making
+from videoscene_rt.engines.building import run as build_run
+from videoscene_rt.engines.building.produce import Order, Produced, produce
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.digest import file_sha256
 from videoscene_rt.engines.engine import Backend
 from videoscene_rt.engines.gates import Limits
-from videoscene_rt.engines.identity import EngineIdentity
 from videoscene_rt.engines.machine import Gpu
-from videoscene_rt.engines.produce import Order, Produced, produce
-from videoscene_rt.engines.store import EngineStore
+from videoscene_rt.engines.store.identity import EngineIdentity
+from videoscene_rt.engines.store.store import EngineStore
 
 ROOT = Path(__file__).parents[2]
 
@@ -446,7 +448,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[[Gpu | None], None]:
 
 
 def located(folder: Path, graph: str, backend: str) -> Any:
-    from videoscene_rt.engines.selection import selected_for
+    from videoscene_rt.engines.store.selection import selected_for
 
     return selected_for(backend, "fp16")(Bundle.open(folder), graph)
 

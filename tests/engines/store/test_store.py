@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from tests.engines.test_identity import identity
 from videoscene_rt import BackendError
-from videoscene_rt.engines.build_lock import build_lock
+from videoscene_rt.engines.building.lock import build_lock
 from videoscene_rt.engines.digest import file_sha256
-from videoscene_rt.engines.records import EngineRecord, Gated, Pair, Selected
-from videoscene_rt.engines.store import EngineStore, StoredEngine
+from videoscene_rt.engines.store.records import EngineRecord, Gated, Pair, Selected
+from videoscene_rt.engines.store.store import EngineStore, StoredEngine
 
 PLAN = bytes(range(256)) * 8
 RECORD = EngineRecord(engine="engine.plan", files={}, gate=Gated(status="not run"))
@@ -235,7 +235,7 @@ def test_a_build_that_is_killed_leaves_no_engine_and_its_rest_is_swept(store: En
     code = """
 import sys, time
 from pathlib import Path
-from videoscene_rt.engines.store import EngineStore
+from videoscene_rt.engines.store.store import EngineStore
 with EngineStore(Path(sys.argv[1])).staging() as folder:
     (folder / "engine.plan").write_bytes(b"half")
     print(folder.name, flush=True)
@@ -256,7 +256,7 @@ with EngineStore(Path(sys.argv[1])).staging() as folder:
 HOLD = """
 import sys, time
 from pathlib import Path
-from videoscene_rt.engines.build_lock import build_lock
+from videoscene_rt.engines.building.lock import build_lock
 with build_lock(Path(sys.argv[1]), 5):
     print("held", flush=True)
     time.sleep(60)

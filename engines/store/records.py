@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from videoscene_rt.engines.gate import GateResult
+from videoscene_rt.engines.gates.gate import GateResult
 from videoscene_rt.engines.manifest import FileEntry
 
 GateStatus = Literal["passed", "accepted", "refused", "not run"]

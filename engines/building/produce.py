@@ -11,7 +11,7 @@ from videoscene_rt.engines.activations import Activations
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.platform import Platform
-from videoscene_rt.engines.records import LayerRecord
+from videoscene_rt.engines.store.records import LayerRecord
 
 Progress = Callable[[str, float], None]
 

@@ -15,9 +15,9 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from videoscene_rt import BackendError
 from videoscene_rt.engines.activations import GraphActivations, Sample
-from videoscene_rt.engines.figures import EQUAL_PSNR, Figures
-from videoscene_rt.engines.gate import GateResult, gate
 from videoscene_rt.engines.gates import CHAIN, Limits, limits
+from videoscene_rt.engines.gates.figures import EQUAL_PSNR, Figures
+from videoscene_rt.engines.gates.gate import GateResult, gate
 
 RNG = np.random.default_rng(0)
 NONE = Limits()

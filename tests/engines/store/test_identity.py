@@ -13,7 +13,7 @@ import pytest
 
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.digest import file_sha256, text_sha256
-from videoscene_rt.engines.identity import EngineIdentity, graph_sha256, specs_sha256
+from videoscene_rt.engines.store.identity import EngineIdentity, graph_sha256, specs_sha256
 
 A, B = "a" * 64, "b" * 64
 OTHER: dict[str, Any] = {

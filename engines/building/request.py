@@ -10,8 +10,8 @@ from videoscene_rt.engines.activations import Activations, Arrays
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.engine import Backend
 from videoscene_rt.engines.errors import BackendError
-from videoscene_rt.engines.records import Gated, LayerRecord
-from videoscene_rt.engines.selection import build_command
+from videoscene_rt.engines.store.records import Gated, LayerRecord
+from videoscene_rt.engines.store.selection import build_command
 
 Outcome = Literal["built", "reused", "source", "host"]
 

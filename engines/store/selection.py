@@ -13,10 +13,10 @@ from typing import Literal
 
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.errors import BackendError
-from videoscene_rt.engines.identity import EngineIdentity, graph_sha256, specs_sha256
 from videoscene_rt.engines.platform import Platform, platform
-from videoscene_rt.engines.records import Gated
-from videoscene_rt.engines.store import EngineStore, StoredEngine
+from videoscene_rt.engines.store.identity import EngineIdentity, graph_sha256, specs_sha256
+from videoscene_rt.engines.store.records import Gated
+from videoscene_rt.engines.store.store import EngineStore, StoredEngine
 
 REFERENCE = ("onnxruntime", "fp32")
 """The pair that needs no engines: ONNX Runtime's CPU provider runs the bundle's FP32 graphs, and is what others are gated against."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from videoscene_rt.engines.gate import GateResult
 from videoscene_rt.engines.gates import limits
+from videoscene_rt.engines.gates.gate import GateResult
 from videoscene_rt.engines.machine import driver_version
 from videoscene_rt.engines.platform import Platform
-from videoscene_rt.engines.records import Gated, GateStatus
+from videoscene_rt.engines.store.records import Gated, GateStatus
 
 NOT_RUN = Gated(status="not run")
 

@@ -1,0 +1,1 @@
+"""Who an engine is, where it is kept, and how it is verified and found."""
