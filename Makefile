@@ -19,7 +19,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "export needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[cpu,export,dev]'
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[cpu,export,tensorrt-rtx,dev]'
 	@touch $@
 
 ## demo       export the preset `tiny`, run one step on a real scene, write videos, contact sheet and report to out/demo
