@@ -6,13 +6,12 @@ import functools
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from videoscene_rt.engines.digest import file_sha256, text_sha256
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.preset import Preset
-from videoscene_rt.scenes.clouds import thin
 from videoscene_rt.scenes.scene import Scene
 
 LEAST_SCENES = 3
@@ -73,7 +72,7 @@ def _motorcycle(preset: Preset) -> list[SceneSource]:
     def load() -> Scene:
         from videoscene_rt.scenes.middlebury import motorcycle
 
-        return _thinned(motorcycle(), preset.max_points)
+        return motorcycle().thinned(preset.max_points)
 
     return [SceneSource("motorcycle", text_sha256([*map(file_sha256, files), str(preset.max_points)]), load)]
 
@@ -87,16 +86,9 @@ def _folder(preset: Preset, folder: Path, number: int) -> SceneSource:
     lines = [f"{file_sha256(path)} {path.relative_to(folder).as_posix()}" for path in files]
 
     def load() -> Scene:
-        return _thinned(Scene.load(folder), preset.max_points)
+        return Scene.load(folder).thinned(preset.max_points)
 
     # Two folders may have one name: the number keeps them apart.
     return SceneSource(
         f"{number}-{folder.resolve().name}", text_sha256([*lines, str(preset.max_points)]), functools.cache(load)
     )
-
-
-def _thinned(scene: Scene, limit: int) -> Scene:
-    if scene.num_points <= limit:
-        return scene
-    xyz, rgb = thin(scene.xyz, scene.rgb, limit)
-    return replace(scene, xyz=xyz, rgb=rgb)
