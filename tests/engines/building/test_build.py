@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.engines.test_identity import retrained
+from tests.engines.store.test_identity import retrained
 from tests.support.built import BUILT, build, outcomes, recording, stored
 from tests.support.scenes import scene
 from videoscene_rt import BackendError, InputError, Pipeline

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.engines.test_identity import identity
+from tests.engines.store.test_identity import identity
 from videoscene_rt import BackendError
 from videoscene_rt.engines.building.lock import build_lock
 from videoscene_rt.engines.digest import file_sha256

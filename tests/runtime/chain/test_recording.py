@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from tests.engines.test_identity import retrained
+from tests.engines.store.test_identity import retrained
 from tests.support.built import recording, sources
 from tests.support.data import require_motorcycle
 from tests.support.scenes import scene
