@@ -33,7 +33,7 @@ from videoscene_rt.engines.machine import Gpu
 from videoscene_rt.engines.store.identity import EngineIdentity
 from videoscene_rt.engines.store.store import EngineStore
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 class NoRecording:
@@ -232,8 +232,8 @@ def strict(graph: str, precision: str) -> Limits:
 
 
 def judged_by(monkeypatch: pytest.MonkeyPatch, rule: Callable[[str, str], Limits]) -> None:
-    for module in ("build_run", "verdict"):
-        monkeypatch.setattr(f"videoscene_rt.engines.{module}.limits", rule)
+    for module in ("run", "verdict"):
+        monkeypatch.setattr(f"videoscene_rt.engines.building.{module}.limits", rule)
 
 
 def test_an_engine_beyond_its_limit_is_refused_until_it_is_accepted(
@@ -356,7 +356,7 @@ _KILLED = """
 import os, sys, time
 from pathlib import Path
 from tests.support.built import build
-from videoscene_rt.engines import making
+from videoscene_rt.engines.building import making
 def stop(order, activations, on_progress):
     (order.folder / "engine.onnx").write_bytes(b"half an engine")
     print("half", flush=True)
