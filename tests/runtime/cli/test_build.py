@@ -85,7 +85,8 @@ def test_a_refused_engine_is_3_with_the_table_and_what_to_do(
     strict = Limits(relative_l2=1e-9)
     for module in ("run", "verdict"):
         monkeypatch.setattr(
-            f"videoscene_rt.engines.building.{module}.limits", lambda graph, _: strict if graph == "student" else Limits()
+            f"videoscene_rt.engines.building.{module}.limits",
+            lambda graph, _: strict if graph == "student" else Limits(),
         )
     words = ["build", bundle, "--precision", "fp16", "--threads", 1, *scenes]
     code, out, err = run(capsys, *words)
