@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from videoscene_rt.engines.memory import Memory
 
 Place = Literal["device", "pinned", "mapped"]
 """Where memory lies: on the device; on the host, page-locked; on the host, page-locked and addressed by the device as well."""
@@ -52,11 +55,14 @@ class Stream(Protocol):
     def handle(self) -> int:
         """As the driver names it; 0 on the host."""
 
-    def record(self, event: Event | None = None) -> Event:
+    def record(self, event: Any | None = None) -> Event:
         """Mark this point with an event, or with a new one."""
 
-    def wait(self, event: Event) -> None:
+    def wait(self, event: Any) -> None:
         """What comes after runs after the event."""
+
+    def mark(self, event: Any) -> None:
+        """Record an event with timing so that it can be read even while this stream is captured."""
 
     def synchronize(self) -> None:
         """Wait for everything that was put on it.
@@ -67,17 +73,19 @@ class Stream(Protocol):
 
 
 class Device(Protocol):
-    """One device of this process.
+    """One device of this process. The streams and events that it is given are its own, so they are typed as Any."""
 
-    Attributes:
-        kind: "cpu" or "cuda", as `TensorView.device` says it.
-        captures: whether work can be captured into a graph.
-        unified: whether host and device share memory.
-    """
+    @property
+    def kind(self) -> str:
+        """Either "cpu" or "cuda", as `TensorView.device` says it."""
 
-    kind: str
-    captures: bool
-    unified: bool
+    @property
+    def captures(self) -> bool:
+        """Whether work can be captured into a graph."""
+
+    @property
+    def unified(self) -> bool:
+        """Whether host and device share memory."""
 
     @property
     def name(self) -> str:
@@ -97,19 +105,32 @@ class Device(Protocol):
     def free_bytes(self) -> int | None:
         """Device memory that nobody has; None where that is not known."""
 
-    def stream(self, priority: int = 0) -> Stream:
-        """A new stream, that waits for no other."""
+    def memory(self, dtype: str, shape: tuple[int, ...], block: Block, offset: int = 0) -> Memory:
+        """A dense array in a block, ``offset`` bytes from its beginning."""
+
+    def use(self) -> None:
+        """Make it the calling thread's device."""
+
+    def new_stream(self, priority: int = 0) -> Stream:
+        """A stream that waits for no other.
+
+        Raises:
+            InputError: the device has no such priority.
+        """
 
     def event(self, timing: bool = False) -> Event:
         """A new event."""
 
-    def elapsed_ms(self, begin: Event, end: Event) -> float:
+    def elapsed_ms(self, begin: Any, end: Any) -> float:
         """Between two events made with timing, both done."""
 
-    def copy(self, target: int, source: int, nbytes: int, stream: Stream) -> None:
+    def copy(self, target: int, source: int, nbytes: int, stream: Any) -> None:
         """Copy between two addresses in a stream's order, without waiting. Host memory must be page-locked to overlap."""
 
-    def capture(self, stream: Stream, enqueue: Callable[[], None]) -> Callable[[Stream], None]:
+    def synchronize(self) -> None:
+        """Wait for the device's own stream: what was written through `Memory.write`, and zeroed."""
+
+    def capture(self, stream: Any, enqueue: Callable[[], None]) -> Callable[[Any], None]:
         """Capture what ``enqueue`` puts on ``stream``, and on streams it forks to and joins again.
 
         Returns:

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from videoscene_rt.engines.bundle import Bundle
-from videoscene_rt.engines.specs import GraphSpec
+from videoscene_rt.engines.specs import Signature
 
 if TYPE_CHECKING:
+    from videoscene_rt.engines.device import Device
     from videoscene_rt.engines.memory import Memory
 
 
@@ -59,14 +60,26 @@ class Context(Protocol):
 
 
 class Engine(Protocol):
-    """A graph that can run on a device."""
+    """A graph, or a kernel, that can run on a device."""
 
     @property
-    def spec(self) -> GraphSpec:
+    def spec(self) -> Signature:
         """What it takes and gives."""
 
-    def context(self) -> Context:
-        """A new, unbound use of this engine; contexts share its weights."""
+    @property
+    def scratch_bytes(self) -> int:
+        """Device memory that a run needs beside inputs, outputs and weights; 0 where the backend sees to that itself."""
+
+    def context(self, scratch: int | None = None) -> Context:
+        """A new, unbound use of this engine; contexts share its weights.
+
+        Args:
+            scratch: the address of `scratch_bytes` of device memory, at a multiple of 256, which nothing that runs at the same
+                time may use, and which outlives the context; None gives the context memory of its own.
+
+        Raises:
+            BackendError: there is not enough memory.
+        """
 
 
 class Backend(Protocol):
@@ -83,6 +96,10 @@ class Backend(Protocol):
     @property
     def versions(self) -> dict[str, str]:
         """Version of what runs the graphs, by package."""
+
+    @property
+    def runs_on(self) -> Device:
+        """The device: its memory, streams and events."""
 
     def allocate(self, dtype: str, shape: tuple[int, ...]) -> Memory:
         """Zeroed memory on its device.

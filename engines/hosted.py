@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from videoscene_rt.engines.engine import Context, Engine, TensorView
 from videoscene_rt.engines.errors import BackendError
-from videoscene_rt.engines.specs import GraphSpec
+from videoscene_rt.engines.specs import Signature
 
 
 class Copier(Protocol):
@@ -41,11 +41,13 @@ class HostedEngine:
         self._device = device
 
     @property
-    def spec(self) -> GraphSpec:
+    def spec(self) -> Signature:
         """See `Engine.spec`."""
         return self._engine.spec
 
-    def context(self) -> HostedContext:
+    scratch_bytes = 0
+
+    def context(self, scratch: int | None = None) -> HostedContext:
         """See `Engine.context`; it holds a host copy of every tensor."""
         return HostedContext(self._engine.context(), self._engine.spec, self._copier, self._device)
 
@@ -53,7 +55,7 @@ class HostedEngine:
 class HostedContext:
     """One use of a hosted engine. A step of it waits: it cannot be captured into a CUDA graph."""
 
-    def __init__(self, context: Context, spec: GraphSpec, copier: Copier, device: str) -> None:
+    def __init__(self, context: Context, spec: Signature, copier: Copier, device: str) -> None:
         self._context = context
         self._spec = spec
         self._copier = copier

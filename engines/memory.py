@@ -1,4 +1,4 @@
-"""Memory of a backend's device, as the chain uses it: allocated once, written and read from the host, bound in slices."""
+"""Memory of a device, as the chain uses it: allocated once, written and read from the host, bound in slices."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ import numpy as np
 import numpy.typing as npt
 
 from videoscene_rt.engines.engine import TensorView
-
-Index = tuple[slice, ...]
+from videoscene_rt.engines.slices import Index
 
 
 class Memory(Protocol):
     """A dense array on a device."""
+
+    @property
+    def dtype(self) -> str:
+        """NumPy's name of its elements' type."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the whole."""
 
     def view(self, index: Index = ()) -> TensorView:
         """A contiguous part of it, to bind."""
@@ -26,10 +33,16 @@ class Memory(Protocol):
 
 
 class HostMemory:
-    """`Memory` in host memory: a NumPy array, zero at first."""
+    """`Memory` in host memory: a NumPy array.
 
-    def __init__(self, dtype: str, shape: tuple[int, ...]) -> None:
-        self._array = np.zeros(shape, dtype)
+    Args:
+        array: the memory; None takes new memory, zero at first.
+    """
+
+    def __init__(self, dtype: str, shape: tuple[int, ...], array: npt.NDArray[Any] | None = None) -> None:
+        self._array = np.zeros(shape, dtype) if array is None else array
+        self.dtype = dtype
+        self.shape = shape
 
     def view(self, index: Index = ()) -> TensorView:
         """See `Memory.view`."""

@@ -10,6 +10,7 @@ from videoscene_rt.engines.arguments import checked_threads
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.engine import TensorView
 from videoscene_rt.engines.errors import BackendError
+from videoscene_rt.engines.host_device import HostDevice
 from videoscene_rt.engines.memory import HostMemory
 from videoscene_rt.engines.specs import GraphSpec, TensorSpec
 from videoscene_rt.engines.store.identity import EngineIdentity
@@ -44,6 +45,7 @@ class OnnxRuntimeBackend:
 
     def __init__(self, threads: int | None = None, locate: Locator = reference) -> None:
         self._threads = checked_threads(threads)
+        self._device = HostDevice()
         try:
             import onnxruntime
         except ImportError as error:
@@ -55,6 +57,11 @@ class OnnxRuntimeBackend:
     def versions(self) -> dict[str, str]:
         """ONNX Runtime's version."""
         return {"onnxruntime": str(self._ort.__version__)}
+
+    @property
+    def runs_on(self) -> HostDevice:
+        """See `Backend.runs_on`."""
+        return self._device
 
     def allocate(self, dtype: str, shape: tuple[int, ...]) -> HostMemory:
         """Host memory; see `Backend.allocate`."""
@@ -109,8 +116,10 @@ class OnnxRuntimeEngine:
         _check(spec.name, "inputs", session.get_inputs(), spec.inputs)
         _check(spec.name, "outputs", session.get_outputs(), spec.outputs)
 
-    def context(self) -> OnnxRuntimeContext:
-        """A new binding over this session."""
+    scratch_bytes = 0
+
+    def context(self, scratch: int | None = None) -> OnnxRuntimeContext:
+        """A new binding over this session, which sees to its scratch memory itself."""
         return OnnxRuntimeContext(self._session, self.spec)
 
 

@@ -14,7 +14,7 @@ from videoscene_rt.engines.store.selection import Locator
 from videoscene_rt.engines.tensorrt.engine import TensorRtBackend
 
 if TYPE_CHECKING:
-    from videoscene_rt.engines.cuda_memory import CudaDevice
+    from videoscene_rt.engines.cuda.device import CudaDevice
 
 
 class RoutedBackend:
@@ -48,6 +48,11 @@ class RoutedBackend:
         """See `Backend.versions`; with ONNX Runtime's where the host runs a graph."""
         host = {} if self._host is None else self._host.versions
         return {**self._on_device.versions, **host}
+
+    @property
+    def runs_on(self) -> CudaDevice:
+        """See `Backend.runs_on`."""
+        return self.cuda
 
     def allocate(self, dtype: str, shape: tuple[int, ...]) -> Memory:
         """See `Backend.allocate`."""

@@ -46,19 +46,12 @@ class Parity(_Data):
     limit: float = Field(description="the largest relative_l2 with which the export passes")
 
 
-class GraphSpec(_Data):
-    """One traced ONNX file and its contract.
-
-    ``state`` maps an output to the input that takes it in the next call of the same graph (the memory of a streaming graph).
-    """
+class Signature(_Data):
+    """What a graph, or a kernel of ours, takes and gives."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")
-    file: str
-    opset: int
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    state: dict[str, str] = Field(default_factory=dict)
-    parity: Parity
 
     def input(self, name: str) -> TensorSpec:
         """The input of that name; KeyError if there is none."""
@@ -67,6 +60,18 @@ class GraphSpec(_Data):
     def output(self, name: str) -> TensorSpec:
         """The output of that name; KeyError if there is none."""
         return _named(self.outputs, name)
+
+
+class GraphSpec(Signature):
+    """One traced ONNX file and its contract.
+
+    ``state`` maps an output to the input that takes it in the next call of the same graph (the memory of a streaming graph).
+    """
+
+    file: str
+    opset: int
+    state: dict[str, str] = Field(default_factory=dict)
+    parity: Parity
 
 
 def _named(specs: tuple[TensorSpec, ...], name: str) -> TensorSpec:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from videoscene_rt.engines.bundle import Bundle
-from videoscene_rt.engines.cuda_memory import CudaDevice, CudaMemory
+from videoscene_rt.engines.cuda.device import CudaDevice
+from videoscene_rt.engines.cuda.memory import CudaMemory
 from videoscene_rt.engines.engine import TensorView
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.specs import GraphSpec
@@ -63,6 +64,11 @@ class TensorRtBackend:
             self._package, deserialize(self._package, self._plan(bundle, graph), graph), spec, self.cuda
         )
 
+    @property
+    def runs_on(self) -> CudaDevice:
+        """See `Backend.runs_on`."""
+        return self.cuda
+
     def allocate(self, dtype: str, shape: tuple[int, ...]) -> CudaMemory:
         """Zeroed device memory; see `Backend.allocate`."""
         return self.cuda.allocate(dtype, shape)
@@ -98,23 +104,27 @@ class TensorRtEngine:
 
     @property
     def scratch_bytes(self) -> int:
-        """Device memory that each context takes for itself."""
+        """See `Engine.scratch_bytes`."""
         _, can, _ = package_with_log(self._package)
         return int(getattr(self._engine, can.device_memory_size))
 
-    def context(self) -> TensorRtContext:
-        """A new context with scratch memory of its own: contexts of one engine may run at the same time.
-
-        Raises:
-            BackendError: there is not enough device memory.
-        """
-        return TensorRtContext(self._package, self._engine, self.spec, self._device, self.scratch_bytes)
+    def context(self, scratch: int | None = None) -> TensorRtContext:
+        """See `Engine.context`: contexts with scratch memory of their own may run at the same time."""
+        return TensorRtContext(self._package, self._engine, self.spec, self._device, self.scratch_bytes, scratch)
 
 
 class TensorRtContext:
     """One use of a plan over fixed device memory."""
 
-    def __init__(self, package: Package, engine: Any, spec: GraphSpec, device: CudaDevice, scratch_bytes: int) -> None:
+    def __init__(
+        self,
+        package: Package,
+        engine: Any,
+        spec: GraphSpec,
+        device: CudaDevice,
+        scratch_bytes: int,
+        scratch: int | None = None,
+    ) -> None:
         module, can, self._log = package_with_log(package)
         self._spec = spec
         self._device = device
@@ -125,8 +135,12 @@ class TensorRtContext:
                 f"graph {spec.name}: no context: {reason(self._log.errors(before)) or 'it does not say why'}"
             )
         self._context = context
-        self._scratch = device.allocate("uint8", (max(scratch_bytes, _ALIGNMENT),))
-        _give_scratch(can, context, self._scratch.pointer, max(scratch_bytes, _ALIGNMENT))
+        if scratch is None or scratch_bytes == 0:
+            # TensorRT wants an address even for nothing.
+            scratch_bytes = max(scratch_bytes, _ALIGNMENT)
+            self._scratch = device.allocate("uint8", (scratch_bytes,))
+            scratch = self._scratch.pointer
+        _give_scratch(can, context, scratch, scratch_bytes)
         self._tensors = {tensor.name: tensor for tensor in (*spec.inputs, *spec.outputs)}
         self._unbound = dict.fromkeys(self._tensors)
         self._views: dict[str, TensorView] = {}

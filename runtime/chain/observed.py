@@ -8,7 +8,7 @@ from videoscene_rt.engines.activations import Arrays
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.engine import Backend, Context, Engine, TensorView
 from videoscene_rt.engines.memory import Memory
-from videoscene_rt.engines.specs import GraphSpec
+from videoscene_rt.engines.specs import Signature
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class ObservedBackend:
         self.name = backend.name
         self.device = backend.device
         self.versions = backend.versions
+        self.runs_on = backend.runs_on
 
     def allocate(self, dtype: str, shape: tuple[int, ...]) -> Memory:
         """See `Backend.allocate`."""
@@ -62,15 +63,19 @@ class _ObservedEngine:
         self._calls = calls
 
     @property
-    def spec(self) -> GraphSpec:
+    def spec(self) -> Signature:
         return self._engine.spec
 
-    def context(self) -> Context:
-        return _ObservedContext(self._engine.context(), self._engine.spec, self._calls)
+    @property
+    def scratch_bytes(self) -> int:
+        return self._engine.scratch_bytes
+
+    def context(self, scratch: int | None = None) -> Context:
+        return _ObservedContext(self._engine.context(scratch), self._engine.spec, self._calls)
 
 
 class _ObservedContext:
-    def __init__(self, context: Context, spec: GraphSpec, calls: list[Call]) -> None:
+    def __init__(self, context: Context, spec: Signature, calls: list[Call]) -> None:
         self._context = context
         self._spec = spec
         self._calls = calls

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from videoscene_rt.engines.bundle import Bundle
-from videoscene_rt.engines.cuda_memory import CudaDevice
+from videoscene_rt.engines.cuda.device import CudaDevice
 from videoscene_rt.engines.errors import BackendError
 
 

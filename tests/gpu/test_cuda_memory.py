@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from videoscene_rt import BackendError
-from videoscene_rt.engines.cuda_memory import CudaDevice
+from videoscene_rt.engines.cuda.device import CudaDevice
 
 pytestmark = pytest.mark.gpu
 

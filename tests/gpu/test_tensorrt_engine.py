@@ -9,7 +9,8 @@ import pytest
 
 from videoscene_rt import BackendError
 from videoscene_rt.engines.bundle import Bundle
-from videoscene_rt.engines.cuda_memory import CudaDevice, CudaMemory
+from videoscene_rt.engines.cuda.device import CudaDevice
+from videoscene_rt.engines.cuda.memory import CudaMemory
 from videoscene_rt.engines.tensorrt.engine import TensorRtBackend, TensorRtContext, TensorRtEngine
 from videoscene_rt.engines.tensorrt.plan import deserialize
 from videoscene_rt.engines.tensorrt.request import BuilderError, PlanRequest

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.engines.tensorrt.fakes import Engine
 from videoscene_rt import BackendError
-from videoscene_rt.engines.cuda_memory import contiguous_part
+from videoscene_rt.engines.slices import contiguous_part
 from videoscene_rt.engines.specs import GraphSpec, Parity, TensorSpec
 from videoscene_rt.engines.tensorrt.plan import check_tensors
 

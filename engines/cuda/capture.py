@@ -1,0 +1,37 @@
+"""Work on streams captured into one CUDA graph, and its launch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from videoscene_rt.engines.cuda.errors import first_line
+from videoscene_rt.engines.errors import BackendError
+
+if TYPE_CHECKING:
+    from videoscene_rt.engines.cuda.streams import CudaStream
+
+
+def capture(stream: CudaStream, enqueue: Callable[[], None]) -> Callable[[CudaStream], None]:
+    """See `Device.capture`. Other threads may go on allocating meanwhile: the mode is thread-local.
+
+    Raises:
+        BackendError: something in it cannot be captured; the streams are as before.
+    """
+    builder = stream.raw.create_graph_builder()
+    try:
+        builder.begin_building(mode="thread_local")
+        enqueue()
+        graph = builder.end_building().complete()
+        graph.upload(stream.raw)
+        stream.synchronize()
+    except Exception as error:  # cuda.core's exceptions share no public base class
+        with suppress(Exception):  # an invalid capture says so once more when it is ended
+            builder.end_building()
+        raise BackendError(f"the work cannot be captured into a CUDA graph: {first_line(error)}") from error
+
+    def launch(onto: CudaStream) -> None:
+        graph.launch(onto.raw)
+
+    return launch
