@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 STANDARD = set(sys.stdlib_module_names)
 
 ALLOWED = {
-    "runtime": {"numpy", "pydantic", "PIL", "av", "typer", "rich", "skimage", "onnxruntime"},
+    "runtime": {"numpy", "pydantic", "PIL", "av", "typer", "rich", "skimage", "onnxruntime", "nvtx"},
     "engines": {"numpy", "pydantic", "filelock", "onnxruntime", "cuda", "onnx", "onnx_ir", "polygraphy"},
     "export": {"numpy", "pydantic", "torch", "diffusers", "onnx", "onnx_ir", "safetensors", "ml_dtypes"},
     "bench": {"numpy", "pydantic", "torch", "onnxruntime", "cuda"},
@@ -30,6 +30,7 @@ ONLY_IN = {
     "typer": {"runtime/cli"},
     "rich": {"runtime/cli"},
     "skimage": {"runtime/scenes"},
+    "nvtx": {"runtime"},
 }
 
 
