@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.pictures.atomic import replacing
+from videoscene_rt.pictures.text import draw_text
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -23,7 +24,6 @@ STRIPE = 6
 """Width in pixels of a stripe of the hatching that marks holes."""
 MARGIN, GAP, INPUT_GAP = 20, 6, 16
 TEXT, SMALL = 18, 15
-_NO_CHARACTER = "\uffff"  # the built-in font has little beyond ASCII, and draws an empty box for the rest
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def contact_sheet(
     sheet = Image.new("RGB", grid.size, BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     if title:
-        _text(draw, (MARGIN, MARGIN - 4), " ".join(title.split()), TEXT, INK)
+        draw_text(draw, (MARGIN, MARGIN - 4), " ".join(title.split()), TEXT, INK)
     for row, (name, video) in enumerate((("coarse", coarse), ("refined", refined))):
         for column, index in enumerate(chosen):
             picture = _scaled(video[index], grid)
@@ -91,10 +91,10 @@ def contact_sheet(
                 picture = _hatched(picture, hole_mask[index])
             sheet.paste(picture, (grid.x(column), grid.y(row)))
             label = f"{name} {index}" if column == 0 else str(index)
-            _text(draw, (grid.x(column), grid.y(row) - SMALL - 6), label, SMALL, INK if column == 0 else FAINT)
+            draw_text(draw, (grid.x(column), grid.y(row) - SMALL - 6), label, SMALL, INK if column == 0 else FAINT)
     for column, name, image in ((-1, "first input", first), (len(chosen), "last input", last)):
         sheet.paste(_scaled(image, grid), (grid.x(column), grid.y(0.5)))
-        _text(draw, (grid.x(column), grid.y(0.5) - SMALL - 6), name, SMALL, INK)
+        draw_text(draw, (grid.x(column), grid.y(0.5) - SMALL - 6), name, SMALL, INK)
     _legend(sheet, grid, _selection(chosen, frames), hole_mask)
     return sheet
 
@@ -148,25 +148,18 @@ def _selection(chosen: tuple[int, ...], frames: int) -> str:
 def _legend(sheet: Image.Image, grid: _Grid, selection: str, hole_mask: Pixels | None) -> None:
     draw = ImageDraw.Draw(sheet)
     x, y = grid.x(0), grid.legend
-    _text(draw, (x, y), selection, SMALL, FAINT)
+    draw_text(draw, (x, y), selection, SMALL, FAINT)
     if hole_mask is None:
         return
     y += SMALL + 8
     sheet.paste(_hatching((36, SMALL)), (x, y + 2))
-    _text(
+    draw_text(
         draw,
         (x + 44, y),
         f"hole: no point falls here ({100 * np.mean(hole_mask != 0):.1f} % of all pixels)",
         SMALL,
         FAINT,
     )
-
-
-def _text(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, colour: tuple[int, int, int]) -> None:
-    font = ImageFont.load_default(size=size)
-    missing = bytes(font.getmask(_NO_CHARACTER))
-    drawable = (c if c.isspace() or bytes(font.getmask(c)) != missing else "?" for c in text)
-    draw.text(at, "".join(drawable), fill=colour, font=font)
 
 
 def _check(coarse: Pixels, refined: Pixels, first: Pixels, last: Pixels, hole_mask: Pixels | None) -> None:
