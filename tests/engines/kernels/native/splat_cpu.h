@@ -1,0 +1,30 @@
+/* The renderer on one CPU thread, made of splat.cu's own functions: what its kernels are compared with. */
+#ifndef VSRT_SPLAT_CPU_H
+#define VSRT_SPLAT_CPU_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct {
+  int32_t frames, height, width, max_points, radius, group_frames, buffers;
+  float near_plane;
+  uint8_t background[3];
+} SplatCpuSizes;
+
+/* Keys of one frame, as the kernels lay them out. */
+size_t splat_cpu_frame_keys(int32_t height, int32_t width, int32_t radius);
+
+/* Renders as the kernels do: in groups, `buffers` groups of keys in turn. Arrays are dense; shapes are the graph's.
+ * Returns 0, or 1 for sizes that the kernels do not take. */
+int splat_cpu_render(const SplatCpuSizes *sizes, const float *xyz, const uint8_t *rgb, const int32_t *num_points,
+                     const float *world_to_camera, const float *intrinsics, uint8_t *frames, float *depth,
+                     uint8_t *hole_mask);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
