@@ -1,0 +1,70 @@
+"""How the renderer is launched: groups that fit, scratch that suffices, every frame drawn and resolved once and in order."""
+
+from __future__ import annotations
+
+import ctypes
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.engines.kernels.cpu_library import CpuLibrary
+from videoscene_rt import BackendError
+from videoscene_rt.engines.kernels.plan import MAX_GROUPS, SplatPlan, SplatSizes, SplatTuning
+from videoscene_rt.engines.kernels.splat import SplatArguments
+
+H100_L2 = 50 * 2**20
+PUBLISHED = SplatSizes(49, 480, 720, 1_000_000, 1)
+
+
+def test_the_published_size_on_an_h100() -> None:
+    plan = SplatPlan(PUBLISHED, SplatTuning(), H100_L2)
+    assert (plan.group_frames, plan.groups, len(plan.steps)) == (7, 7, 15)
+    assert plan.key_bytes <= 0.4 * H100_L2
+    assert plan.scratch_bytes == plan.key_bytes + 4_000_000
+    both = SplatPlan(PUBLISHED, SplatTuning(overlap=True), H100_L2)
+    assert both.key_bytes <= 0.4 * H100_L2
+    assert len(both.steps) == 2 + both.groups
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    frames=st.integers(1, 600),
+    size=st.tuples(st.integers(1, 900), st.integers(1, 900)),
+    radius=st.integers(0, 8),
+    cache=st.integers(0, 2**27),
+    overlap=st.booleans(),
+)
+def test_every_frame_is_drawn_and_then_resolved_once(
+    frames: int, size: tuple[int, int], radius: int, cache: int, overlap: bool
+) -> None:
+    plan = SplatPlan(SplatSizes(frames, *size, 5000, radius), SplatTuning(overlap=overlap), cache)
+    assert plan.groups <= MAX_GROUPS
+    assert (plan.groups - 1) * plan.group_frames < frames <= plan.groups * plan.group_frames
+    drawn, resolved = [], []
+    for step in plan.steps[1:]:
+        draws, resolves = ("points" in step.kernel or "both" in step.kernel), "points" not in step.kernel
+        if resolves:
+            assert step.resolved in drawn, "what is resolved was drawn by a launch before"
+            resolved.append(step.resolved)
+        if draws:
+            in_the_way = step.drawn - plan.buffers
+            assert in_the_way < 0 or in_the_way in resolved[:-1] or (in_the_way in resolved and not resolves)
+            drawn.append(step.drawn)
+    assert drawn == resolved == list(range(plan.groups))
+
+
+def test_the_layout_is_the_kernels(tmp_path_factory: pytest.TempPathFactory) -> None:
+    library = CpuLibrary(tmp_path_factory.mktemp("layout"))
+    for radius in range(9):
+        for height, width in ((480, 720), (13, 17), (1, 1), (128, 192)):
+            assert SplatSizes(1, height, width, 1, radius).frame_keys == library.frame_keys(height, width, radius)
+    assert ctypes.sizeof(SplatArguments) == 120  # splat.cu asserts the same
+
+
+@pytest.mark.parametrize(
+    "sizes", [(0, 8, 8, 8, 0), (1, 8, 8, 0, 0), (1, 8, 8, 8, 9), (1, 8, 8, 2**24 + 1, 0), (1, 4096, 4096, 8, 0)]
+)
+def test_what_the_kernels_do_not_take(sizes: tuple[int, int, int, int, int]) -> None:
+    with pytest.raises(BackendError):
+        SplatSizes(*sizes)
