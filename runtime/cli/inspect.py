@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 def inspect(
     bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")],
     tensors: Annotated[bool, typer.Option("--tensors", help="List every input and output too.")] = False,
+    schedule: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw which stage runs on which stream, and what waits for what."),
+    ] = None,
+    timeline: Annotated[
+        Path | None,
+        typer.Option(metavar="RECORD.json", help="Draw the schedule to scale, from the times recorded there."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest as one JSON document.")] = False,
 ) -> None:
     """Verify a bundle and show what it is and which engines it has."""
@@ -25,17 +33,24 @@ def inspect(
     from videoscene_rt.chain.plan import plan_chain
     from videoscene_rt.cli import console
     from videoscene_rt.cli.inspect_engines import engines_document, print_built
+    from videoscene_rt.cli.inspect_schedule import check_schedule, lane_lines, schedule_document, write_picture
     from videoscene_rt.engines.bundle import Bundle
 
+    times = check_schedule(schedule, timeline)
     with console.progress("verifying the bundle", 1, quiet=as_json) as step:
         opened = Bundle.open(bundle, lambda count, total: step(count / total))
+    drawn = None if schedule is None else write_picture(opened.manifest, schedule, times)
     if as_json:
         document = {"bundle_sha256": opened.digest, **json.loads(opened.manifest.model_dump_json())}
-        console.print_json({**document, "engines": engines_document(opened)})
+        lanes = {} if drawn is None else {"schedule": schedule_document(drawn)}
+        console.print_json({**document, "engines": engines_document(opened), **lanes})
         return
     _print_summary(opened, plan_chain(opened.manifest))
     _print_graphs(opened)
     print_built(opened)
+    if drawn is not None:
+        for line in (*lane_lines(drawn), f"  {schedule}"):
+            console.RESULT.print(line, soft_wrap=True)
     if tensors:
         for graph in opened.manifest.graphs.values():
             _print_tensors(graph)
@@ -67,7 +82,7 @@ def _print_summary(bundle: Bundle, plan: ChainPlan) -> None:
         "policy": _policy(manifest.policy),
         "schedule": f"SNR shift {preset.schedule.snr_shift}, rounding {preset.schedule.rounding}",
         "chain": f"within relative L2 {chain} of {manifest.chain_parity.reference}",
-        "memory": f"{console.size(plan.nbytes)} of buffers for a step, engines' own memory not counted",
+        "memory": f"{console.size(sum(buffer.nbytes for buffer in plan.buffers))} of buffers for a step, engines' own memory not counted",
         "weights": source,
         "made": f"{provenance.created} by {provenance.command}",
         "with": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
