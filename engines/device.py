@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from videoscene_rt.engines.memory import Memory
@@ -27,6 +32,21 @@ class Block:
     nbytes: int
     owner: Any
     host_pointer: int | None = None
+
+
+def host_array(block: Block, dtype: str, shape: tuple[int, ...], offset: int = 0) -> npt.NDArray[Any]:
+    """A NumPy view of host memory; it keeps the block alive.
+
+    Raises:
+        ValueError: the host does not see this block.
+    """
+    if block.host_pointer is None:
+        raise ValueError("this memory lies on the device alone")
+    nbytes = prod(shape) * np.dtype(dtype).itemsize
+    raw: Any = (ctypes.c_uint8 * nbytes).from_address(block.host_pointer + offset)
+    raw._owner = block.owner  # the NumPy array keeps the ctypes array, and that one the memory
+    array: npt.NDArray[Any] = np.frombuffer(raw, dtype).reshape(shape)
+    return array
 
 
 class Event(Protocol):
@@ -123,6 +143,9 @@ class Device(Protocol):
 
     def elapsed_ms(self, begin: Any, end: Any) -> float:
         """Between two events made with timing, both done."""
+
+    def order(self, handle: int, before: int) -> None:
+        """Make the stream ``before`` wait for what the stream ``handle`` has so far; both by their handles, anybody's."""
 
     def copy(self, target: int, source: int, nbytes: int, stream: Any) -> None:
         """Copy between two addresses in a stream's order, without waiting. Host memory must be page-locked to overlap."""

@@ -89,6 +89,9 @@ class HostDevice:
         """The host's events have no time."""
         raise BackendError("the CPU's events have no time: the chain measures its stages with a clock")
 
+    def order(self, handle: int, before: int) -> None:
+        """Nothing to order."""
+
     def copy(self, target: int, source: int, nbytes: int, stream: HostStream) -> None:
         """See `Device.copy`."""
         ctypes.memmove(target, source, nbytes)

@@ -22,6 +22,10 @@ class Memory(Protocol):
     def shape(self) -> tuple[int, ...]:
         """Of the whole."""
 
+    @property
+    def host(self) -> npt.NDArray[Any] | None:
+        """The same memory as the host sees it, a view that orders nothing; None where the host does not see it."""
+
     def view(self, index: Index = ()) -> TensorView:
         """A contiguous part of it, to bind."""
 
@@ -43,6 +47,11 @@ class HostMemory:
         self._array = np.zeros(shape, dtype) if array is None else array
         self.dtype = dtype
         self.shape = shape
+
+    @property
+    def host(self) -> npt.NDArray[Any]:
+        """See `Memory.host`."""
+        return self._array
 
     def view(self, index: Index = ()) -> TensorView:
         """See `Memory.view`."""

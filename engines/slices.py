@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from math import prod
 
+import numpy as np
+
+from videoscene_rt.engines.engine import TensorView
+
 Index = tuple[slice, ...]
 
 
@@ -26,3 +30,15 @@ def contiguous_part(shape: tuple[int, ...], index: Index) -> tuple[int, tuple[in
         raise ValueError(f"{index} is no contiguous part of {shape}")
     offset = sum(start * prod(shape[axis + 1 :]) for axis, (start, _, _) in enumerate(spans))
     return offset, part
+
+
+def part_of(view: TensorView, index: Index) -> TensorView:
+    """A contiguous part of somebody's memory.
+
+    Raises:
+        ValueError: the part is not contiguous.
+    """
+    offset, shape = contiguous_part(view.shape, index)
+    pointer = view.pointer + offset * np.dtype(view.dtype).itemsize
+    owner = view.owner[index] if isinstance(view.owner, np.ndarray) else view.owner
+    return TensorView(pointer, view.dtype, shape, view.device, owner)

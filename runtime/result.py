@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 
 from videoscene_rt.engines.errors import InputError
 
 Status = Literal["ok", "invalid"]
-Frames = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -24,17 +23,17 @@ class Step:
         status: "ok"; "invalid" if the student's result was not finite, and then the frames mean nothing.
         timestep: the timestep t in 0…999 that the policy chose.
         seed: of the noise that was used.
-        num_points: points rendered.
+        num_points: points rendered; None where only the device knows.
         scene_timestamp_ns: the scene's own timestamp, if it has one.
-        started_ns, finished_ns: on the host's monotonic clock (time.monotonic_ns).
-        timings_ms: milliseconds of each stage on the host's clock.
+        started_ns, finished_ns: on the host's monotonic clock (time.monotonic_ns): the call, and when its result was had.
+        timings_ms: milliseconds: of each stage by the host's clock on the CPU; of the whole chain ("chain") by the device's on a GPU.
     """
 
     number: int
     status: Status
     timestep: int
     seed: int
-    num_points: int
+    num_points: int | None
     scene_timestamp_ns: int | None
     started_ns: int
     finished_ns: int
@@ -54,36 +53,46 @@ class Step:
 class Result:
     """Frames of one step, without a copy: each array is a view of the chain's buffer and speaks DLPack.
 
-    They are valid until the pipeline's next step; asking for one after that is refused. `copy` gives a result that stays.
+    On the CPU the arrays are NumPy's; on a GPU they are `videoscene_rt.engines.cuda.array.DeviceArray`, which others take through
+    DLPack or ``__cuda_array_interface__``. They are valid until the pipeline's next step (a submitted step's: until its handle is
+    released); asking for one after that is refused. `host` brings them to the host, `copy` gives a result that stays.
 
     Args:
         step: the figures.
         arrays: frames and coarse, uint8[F,H,W,3]; depth, float32[F,H,W]; hole_mask, uint8[F,H,W].
-        current: tells the number of the step whose frames the memory holds; None for a copy.
+        stale: says why the arrays are no longer to be had; "" while they are.
+        to_host: brings them to the host; None where they lie there.
     """
 
-    def __init__(self, step: Step, arrays: dict[str, npt.NDArray[Any]], current: Any = None) -> None:
+    def __init__(
+        self,
+        step: Step,
+        arrays: Mapping[str, Any],
+        stale: Callable[[], str] | None = None,
+        to_host: Callable[[], Mapping[str, npt.NDArray[Any]]] | None = None,
+    ) -> None:
         self.step = step
-        self._arrays = arrays
-        self._current = current
+        self._arrays = dict(arrays)
+        self._stale = stale
+        self._to_host = to_host
 
     @property
-    def frames(self) -> Frames:
+    def frames(self) -> Any:
         """The refined video, uint8[F,H,W,3] RGB."""
         return self._get("frames")
 
     @property
-    def coarse(self) -> Frames:
+    def coarse(self) -> Any:
         """The rendered point cloud, uint8[F,H,W,3] RGB; the background colour in the holes."""
         return self._get("coarse")
 
     @property
-    def depth(self) -> npt.NDArray[np.float32]:
+    def depth(self) -> Any:
         """Depth along the camera's axis, float32[F,H,W] in metres; 0 in the holes."""
         return self._get("depth")
 
     @property
-    def hole_mask(self) -> Frames:
+    def hole_mask(self) -> Any:
         """Where no point fell, uint8[F,H,W]: 1 = hole."""
         return self._get("hole_mask")
 
@@ -97,14 +106,31 @@ class Result:
         """See `Step`."""
         return self.step.timestep
 
-    def copy(self) -> Result:
-        """The same result in memory of its own."""
-        return Result(self.step, {name: self._get(name).copy() for name in self._arrays})
+    def host(self) -> Result:
+        """The same result with NumPy arrays: on the CPU itself; from a GPU copied into page-locked memory, valid as long as this result is.
 
-    def _get(self, name: str) -> npt.NDArray[Any]:
-        if self._current is not None and self._current() != self.step.number:
-            raise InputError(
-                f"the result of step {self.step.number} was overwritten by a later step",
-                "take what you need before the next step, or keep result.copy()",
-            )
+        Raises:
+            InputError: the result is no longer valid.
+        """
+        self._check()
+        if self._to_host is None:
+            return self
+        return Result(self.step, self._to_host(), self._stale)
+
+    def copy(self) -> Result:
+        """The same result with NumPy arrays of its own.
+
+        Raises:
+            InputError: the result is no longer valid.
+        """
+        host = self.host()
+        return Result(self.step, {name: array.copy() for name, array in host._arrays.items()})
+
+    def _check(self) -> None:
+        reason = "" if self._stale is None else self._stale()
+        if reason:
+            raise InputError(reason, "take what you need before that, or keep result.copy()")
+
+    def _get(self, name: str) -> Any:
+        self._check()
         return self._arrays[name]

@@ -50,6 +50,8 @@ class CudaDevice:
                 "vsrt doctor says what this machine has",
             ) from error
 
+        self._ordering = self.event()
+
     @property
     def name(self) -> str:
         """As the driver names it."""
@@ -149,6 +151,14 @@ class CudaDevice:
         """See `Device.elapsed_ms`."""
         with translated(self.name):
             return float(end.raw - begin.raw)
+
+    def order(self, handle: int, before: int) -> None:
+        """See `Device.order`."""
+        if handle == before:
+            return
+        # A wait keeps the state that the event has when it is called, so one event serves every pair.
+        self.call("cuEventRecord", self._ordering.handle, handle)
+        self.call("cuStreamWaitEvent", before, self._ordering.handle, 0)
 
     def copy(self, target: int, source: int, nbytes: int, stream: CudaStream) -> None:
         """See `Device.copy`; the driver knows from the addresses which way."""

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from videoscene_rt.engines.device import Block
+from videoscene_rt.engines.device import Block, host_array
 from videoscene_rt.engines.engine import TensorView
-from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.slices import Index, contiguous_part
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ class CudaMemory:
 
     @property
     def host(self) -> npt.NDArray[Any] | None:
-        """The same memory as the host sees it, a view; None where the host does not. It orders nothing."""
+        """See `Memory.host`."""
         if self._block.host_pointer is None:
             return None
         return host_array(self._block, self.dtype, self.shape, self._offset)
@@ -75,21 +74,6 @@ class CudaMemory:
         array = np.empty(self.shape, self.dtype)
         self._device.download(self.pointer, array)
         return array
-
-
-def host_array(block: Block, dtype: str, shape: tuple[int, ...], offset: int = 0) -> npt.NDArray[Any]:
-    """A NumPy view of host memory; it keeps the block alive.
-
-    Raises:
-        BackendError: the host does not see this block.
-    """
-    if block.host_pointer is None:
-        raise BackendError("this memory lies on the device alone")
-    nbytes = prod(shape) * np.dtype(dtype).itemsize
-    raw: Any = (ctypes.c_uint8 * nbytes).from_address(block.host_pointer + offset)
-    raw._owner = block.owner  # the NumPy array keeps the ctypes array, and that one the memory
-    array: npt.NDArray[Any] = np.frombuffer(raw, dtype).reshape(shape)
-    return array
 
 
 class PageLocked:

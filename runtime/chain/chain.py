@@ -1,15 +1,36 @@
-"""The chain: every buffer allocated and every engine bound in the constructor; a step runs the stages and nothing else."""
+"""The chain: memory planned and allocated, engines bound and captured in the constructor; a step launches, and nothing else.
+
+See docs/chain.md for the words.
+"""
 
 from __future__ import annotations
 
-import time
-from typing import Any
+import logging
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy.typing as npt
 
-from videoscene_rt.chain.description import ChainPlan
+from videoscene_rt.chain.arena import ArenaPlan, plan_arena
+from videoscene_rt.chain.arrays import Given
+from videoscene_rt.chain.description import STATUS, Buffer, ChainPlan, Stage
+from videoscene_rt.chain.download import Downloader
+from videoscene_rt.chain.program import Program, StageTime
+from videoscene_rt.chain.schedule import schedule
+from videoscene_rt.chain.slots import Slot
+from videoscene_rt.chain.upload import Uploader
 from videoscene_rt.engines.bundle import Bundle
-from videoscene_rt.engines.engine import Backend, Context, Engine
+from videoscene_rt.engines.device import Block, Device, Place
+from videoscene_rt.engines.engine import Backend, Context, Engine, TensorView
+from videoscene_rt.engines.errors import BackendError, InputError
+from videoscene_rt.engines.kernels.watch import watch_engine
+from videoscene_rt.engines.memory import Memory
+from videoscene_rt.engines.slices import part_of
+
+MemoryMode = Literal["auto", "copied", "mapped"]
+MEMORY_MODES: tuple[MemoryMode, ...] = ("auto", "copied", "mapped")
+_LANES = 2
+_LOG = logging.getLogger("videoscene_rt")
 
 
 class Chain:
@@ -19,48 +40,245 @@ class Chain:
         plan: the buffers and stages.
         bundle: where the graphs are.
         backend: what runs them.
+        slots: sets of inputs and results.
+        priority: of every stream; the device's own numbers.
+        capture: replay each slot's stages as one graph, where the device can.
+        memory: "mapped" puts inputs and results into host memory that the device addresses, "copied" into device memory; "auto" takes
+            the first where host and device share memory.
 
     Raises:
-        BackendError: the backend cannot run a graph.
+        InputError: the device has no such priority.
+        BackendError: the backend cannot run a graph, or there is not enough memory: it says what needs how much.
+
+    Attributes:
+        notes: what does not run as it was asked for, and why.
     """
 
-    def __init__(self, plan: ChainPlan, bundle: Bundle, backend: Backend) -> None:
+    def __init__(
+        self,
+        plan: ChainPlan,
+        bundle: Bundle,
+        backend: Backend,
+        *,
+        slots: int = 1,
+        priority: int = 0,
+        capture: bool = False,
+        memory: MemoryMode = "auto",
+    ) -> None:
         self.plan = plan
+        self.device: Device = backend.runs_on
+        self.schedule = schedule(plan, _LANES)
+        self.notes: list[str] = []
         self._backend = backend
-        self._memory = {buffer.name: backend.allocate(buffer.dtype, buffer.shape) for buffer in plan.buffers}
-        engines: dict[str, Engine] = {}
-        self._contexts: list[tuple[str, Context]] = []
-        for stage in plan.stages:
-            if stage.graph not in engines:
-                engines[stage.graph] = backend.load(bundle, stage.graph)
-            context = engines[stage.graph].context()
-            for tensor, part in stage.bindings.items():
-                context.bind(tensor, self._memory[part.buffer].view(part.index))
-            self._contexts.append((stage.name, context))
+        self._engines = self._load(bundle)
+        scratch = {stage.name: self._engines[stage.graph].scratch_bytes for stage in plan.stages}
+        mapped = memory == "mapped" or (memory == "auto" and self.device.unified)
+        self.arena: ArenaPlan = plan_arena(plan, self.schedule, scratch, slots, mapped)
+        self._blocks = self._allocate()
+        self._shared = {
+            buffer.name: self._place(buffer, self.arena.region(buffer.name).offset)
+            for buffer in plan.of_role("constant", "inner")
+        }
+        self.lanes = tuple(self.device.new_stream(priority) for _ in range(self.schedule.lanes))
+        per_slot = plan.of_role("input", "result")
+        self.slots = tuple(Slot(number, self.device, self.arena, self._blocks, per_slot) for number in range(slots))
+        self._uploader = Uploader(self.device, self.slots, self.device.new_stream(priority))
+        results = tuple(buffer for buffer in plan.of_role("result") if buffer.name != STATUS)
+        self._downloader = Downloader(self.device, results, self.device.new_stream(priority))
+        self._bound: dict[str, TensorView] = {}
+        for slot in self.slots:
+            slot.program = self._program(slot)
+        self.device.synchronize()
+        if capture and self.device.captures:
+            self._capture()
+
+    @property
+    def captured(self) -> bool:
+        """Whether every slot's stages are replayed as one graph."""
+        return all(slot.program.captured for slot in self.slots)
+
+    @property
+    def bytes_uploaded(self) -> int:
+        """Bytes of inputs copied since the chain was made."""
+        return sum(slot.uploaded for slot in self.slots)
+
+    @property
+    def bound(self) -> frozenset[str]:
+        """The buffers that are the user's own memory."""
+        return frozenset(self._bound)
+
+    def upload(self, arrays: Mapping[str, Given], slot: int = 0, after: int | None = None) -> None:
+        """Take inputs into a slot that no step is using; the rest keep what the chain was last given.
+
+        Args:
+            arrays: by input; see `videoscene_rt.chain.arrays.taken`. The first axis may be shorter.
+            slot: which.
+            after: the handle of a stream on which device arrays are made and used again: the copies wait for it, and it for them.
+        """
+        if after is not None:
+            self.device.order(after, before=self._uploader.stream.handle)
+        self._uploader.upload(self.slots[slot], arrays)
+        if after is not None:
+            self.device.order(self._uploader.stream.handle, before=after)
+
+    @property
+    def upload_stream(self) -> int:
+        """The handle of the stream that reads what `upload` is given."""
+        return int(self._uploader.stream.handle)
+
+    def launch(self, slot: int = 0) -> dict[str, float]:
+        """Run one step of a slot on its inputs; on a device, without waiting: `Slot.done` says when it is.
+
+        Returns:
+            Milliseconds of each stage, where the device runs what it is given at once (the CPU).
+        """
+        chosen, main = self.slots[slot], self.lanes[0]
+        main.wait(chosen.ready)
+        while chosen.readers:
+            self.device.order(chosen.readers.pop(), before=main.handle)
+        main.record(chosen.begin)
+        times = chosen.program.launch()
+        main.record(chosen.done)
+        return times
+
+    def run(self) -> dict[str, float]:
+        """One step of the first slot, and wait; see `launch`."""
+        times = self.launch()
+        self.slots[0].done.synchronize()
+        return times
 
     def write(self, name: str, array: npt.NDArray[Any]) -> None:
-        """Copy a host array into the front of a buffer along its first axis; the rest keeps what it had.
+        """Copy a host array into the front of a buffer along its first axis, when nothing runs; the rest keeps what it had.
+
+        Args:
+            name: the buffer; an input is written in the first slot.
+            array: its dtype, and its shape but for a first axis that may be shorter.
+        """
+        if self.plan.buffer(name).role == "input":
+            self.upload({name: array})
+            self.slots[0].ready.synchronize()
+            return
+        self.lanes[0].synchronize()
+        self._memory(name, self.slots[0]).write(array)
+        self.device.synchronize()
+
+    def read(self, name: str, slot: int = 0) -> npt.NDArray[Any]:
+        """The content of a buffer on the host, after every step so far; on the CPU a view, valid until the next one."""
+        self.lanes[0].synchronize()
+        self._uploader.stream.synchronize()
+        return self._memory(name, self.slots[slot]).read()
+
+    def download(self, slot: int = 0) -> dict[str, npt.NDArray[Any]]:
+        """The results of a slot's last step on the host, when it is done: views, valid until the slot's next step.
+
+        Raises:
+            BackendError: the step failed.
+        """
+        return self._downloader.download(self.slots[slot], self._bound)
+
+    def bind(self, name: str, view: TensorView) -> None:
+        """Let the stages use the user's memory for an input, or for the one slot's result, from the next step on.
+
+        It waits until nothing runs, binds, and captures again: no graph of before is left.
 
         Args:
             name: the buffer.
-            array: its dtype, and its shape but for a first axis that may be shorter.
+            view: of its dtype and shape, on the device; its owner is kept.
+
+        Raises:
+            InputError: the buffer cannot be bound.
+            BackendError: an engine refuses the address.
         """
-        self._memory[name].write(array)
+        buffer = self.plan.buffer(name)
+        if buffer.role not in ("input", "result") or name == STATUS:
+            raise InputError(f"{name} cannot be bound", "inputs and results can")
+        if buffer.role == "result" and len(self.slots) > 1:
+            raise InputError(f"{name}: a result can be bound where there is one slot", "load the pipeline with slots=1")
+        captured = self.captured
+        self.lanes[0].synchronize()
+        before = dict(self._bound)
+        self._bound[name] = view
+        try:
+            self._rebind()
+        except BackendError:
+            self._bound = before
+            self._rebind()
+            raise
+        finally:
+            if captured:
+                self._capture()
 
-    def read(self, name: str) -> npt.NDArray[Any]:
-        """The content of a buffer on the host; on the CPU a view, valid until the next `run`."""
-        return self._memory[name].read()
+    def timeline(self, repeats: int = 20) -> tuple[StageTime, ...]:
+        """When each stage of the first slot runs within a step: medians. It runs steps, on what the slot holds."""
+        self.lanes[0].synchronize()
+        return self.slots[0].program.timeline(repeats)
 
-    def run(self) -> dict[str, float]:
-        """Run every stage once, in order, and wait.
+    def view(self, name: str, slot: int = 0) -> TensorView:
+        """Where a buffer lies."""
+        return self._bound.get(name) or self._memory(name, self.slots[slot]).view()
 
-        Returns:
-            Milliseconds of each stage on the host's clock.
-        """
-        timings = {}
-        for name, context in self._contexts:
-            start = time.perf_counter_ns()
-            context.enqueue()
-            self._backend.synchronize()
-            timings[name] = (time.perf_counter_ns() - start) / 1e6
-        return timings
+    def _load(self, bundle: Bundle) -> dict[str, Engine]:
+        engines: dict[str, Engine] = {}
+        for stage in self.plan.stages:
+            if stage.graph not in engines:
+                engines[stage.graph] = (
+                    watch_engine(self.device, self.plan.buffer("z_0").shape)
+                    if stage.graph == "watch"
+                    else self._backend.load(bundle, stage.graph)
+                )
+        return engines
+
+    def _allocate(self) -> dict[Place, Block]:
+        places: tuple[Place, ...] = ("device", "mapped")
+        try:
+            return {place: self.device.block(self.arena.size(place), place) for place in places}
+        except BackendError as error:
+            free = self.device.free_bytes()
+            left = "" if free is None else f"; {free / 2**20:.0f} MiB are free"
+            raise BackendError(
+                f"the chain needs {self.arena.nbytes / 2**20:.0f} MiB on {self.device.name}: {self.arena.words()}{left}",
+                "use a smaller preset, slots=1, or end what else uses the device",
+            ) from error
+
+    def _place(self, buffer: Buffer, offset: int) -> Memory:
+        return self.device.memory(buffer.dtype, buffer.shape, self._blocks["device"], offset)
+
+    def _memory(self, name: str, slot: Slot) -> Memory:
+        if name in self._shared:
+            return self._shared[name]
+        return slot.inputs[name].memory if name in slot.inputs else slot.results[name]
+
+    def _program(self, slot: Slot) -> Program:
+        contexts = {stage.name: self._context(stage, slot) for stage in self.plan.stages}
+        return Program(self.device, self.schedule, contexts, self.lanes)
+
+    def _context(self, stage: Stage, slot: Slot) -> Context:
+        """A context a slot, since a graph that was captured from one must stay its only user."""
+        region = self.arena.scratch(stage.name)
+        scratch = None if region is None else self._blocks["device"].pointer + region.offset
+        context = self._engines[stage.graph].context(scratch)
+        for tensor, part in stage.bindings.items():
+            context.bind(tensor, self._part(part.buffer, slot, part.index))
+        return context
+
+    def _part(self, name: str, slot: Slot, index: tuple[slice, ...]) -> TensorView:
+        bound = self._bound.get(name)
+        if bound is None:
+            return self._memory(name, slot).view(index)
+        return part_of(bound, index)
+
+    def _rebind(self) -> None:
+        for slot in self.slots:
+            slot.program = self._program(slot)
+
+    def _capture(self) -> None:
+        for slot in self.slots:
+            try:
+                slot.program.capture()
+            except BackendError as error:
+                note = f"the chain runs stage by stage: {error.problem}"
+                self.notes.append(note)
+                _LOG.warning(note)
+                for each in self.slots:
+                    each.program.forget()
+                return

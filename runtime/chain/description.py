@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import Literal
 
 import numpy as np
 
 from videoscene_rt.engines.errors import InputError
-from videoscene_rt.engines.manifest import Manifest
-from videoscene_rt.engines.specs import TensorSpec
+from videoscene_rt.engines.specs import Signature, TensorSpec
+
+Role = Literal["input", "constant", "inner", "result"]
+"""Who writes a buffer, and when: the user for every step; the pipeline at load, or when the seed changes; a stage for another stage; a
+stage for the user."""
+
+STATUS = "status"
+"""The result that the last stage writes, int32[2]: how many values of z_0 are not finite, and the timestep."""
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """Fixed memory of the chain, allocated once and zero at load."""
+    """Fixed memory of the chain, allocated once and zero at load. Inputs and results exist once a slot."""
 
     name: str
     dtype: str
     shape: tuple[int, ...]
+    role: Role = "inner"
 
     @property
     def nbytes(self) -> int:
@@ -35,6 +44,16 @@ class Slice:
     start: int | None = None
     stop: int | None = None
 
+    def meets(self, other: Slice) -> bool:
+        """Whether the two have memory in common."""
+        if self.buffer != other.buffer:
+            return False
+        if self.axis != other.axis:
+            return True  # cut along different axes: taken to meet
+        bounds = [(part.start or 0, part.stop) for part in (self, other)]
+        (a, a_end), (b, b_end) = bounds
+        return (a_end is None or b < a_end) and (b_end is None or a < b_end)
+
     @property
     def index(self) -> tuple[slice, ...]:
         """The NumPy index of this part."""
@@ -43,7 +62,7 @@ class Slice:
 
 @dataclass(frozen=True)
 class Stage:
-    """One call of one graph: where each of its inputs and outputs lies."""
+    """One call of one graph, or of a kernel of ours: where each of its inputs and outputs lies."""
 
     name: str
     graph: str
@@ -63,21 +82,31 @@ class ChainPlan:
     buffers: tuple[Buffer, ...]
     stages: tuple[Stage, ...]
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all buffers together."""
-        return sum(buffer.nbytes for buffer in self.buffers)
+    def buffer(self, name: str) -> Buffer:
+        """The buffer of that name; KeyError if there is none."""
+        for buffer in self.buffers:
+            if buffer.name == name:
+                return buffer
+        raise KeyError(name)
+
+    def of_role(self, *roles: Role) -> tuple[Buffer, ...]:
+        """The buffers of these roles, in the plan's order."""
+        return tuple(buffer for buffer in self.buffers if buffer.role in roles)
 
 
-def check_plan(plan: ChainPlan, manifest: Manifest) -> None:
+def check_plan(plan: ChainPlan, signatures: Mapping[str, Signature]) -> None:
     """Every stage binds exactly its graph's tensors, with the dtype and shape the graph promises.
+
+    Args:
+        plan: to check.
+        signatures: of every graph and kernel there is.
 
     Raises:
         InputError: the bundle's graphs do not fit together.
     """
     buffers = {buffer.name: buffer for buffer in plan.buffers}
     for stage in plan.stages:
-        graph = manifest.graphs.get(stage.graph)
+        graph = signatures.get(stage.graph)
         if graph is None:
             raise InputError(
                 f"the bundle has no graph {stage.graph!r}, which the chain needs", "export the bundle again"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from videoscene_rt.chain.autoencoder_plan import decode_stages, encode_stages
-from videoscene_rt.chain.description import Buffer, ChainPlan, Slice, Stage, check_plan
+from videoscene_rt.chain.description import STATUS, Buffer, ChainPlan, Slice, Stage, check_plan
+from videoscene_rt.engines.kernels.watch import watch_signature
 from videoscene_rt.engines.manifest import Manifest
 from videoscene_rt.engines.preset import LATENT_CHANNELS, Preset
 
@@ -21,48 +22,66 @@ def plan_chain(manifest: Manifest, timestep: int | None = None) -> ChainPlan:
     stages = [_render(), *encode]
     if timestep is None:
         stages.append(_policy())
-    stages += [_student(), *decode]
+    stages += [_student(), *decode, _watch()]
     plan = ChainPlan(
-        buffers=(*_input_buffers(preset), *_inner_buffers(manifest), *encode_buffers, *decode_buffers),
+        buffers=(
+            *_input_buffers(preset),
+            *_constant_buffers(preset),
+            *_inner_buffers(manifest),
+            *encode_buffers,
+            *decode_buffers,
+            *_result_buffers(preset),
+        ),
         stages=tuple(stages),
     )
-    check_plan(plan, manifest)
+    watch = watch_signature(manifest.preset.latent_shape)
+    check_plan(plan, {**manifest.graphs, watch.name: watch})
     return plan
 
 
 def _input_buffers(preset: Preset) -> tuple[Buffer, ...]:
-    image = (preset.height, preset.width)
-    student = preset.student
     points = preset.max_points
     return (
-        Buffer("images", "uint8", (2, *image, 3)),
-        Buffer("xyz", "float32", (points, 3)),
-        Buffer("rgb", "uint8", (points, 3)),
-        Buffer("num_points", "int32", (1,)),
-        Buffer("world_to_camera", "float32", (preset.frames, 4, 4)),
-        Buffer("intrinsics", "float32", (preset.frames, 3, 3)),
-        Buffer("prompt", "float32", (1, student.text_tokens, student.text_width)),
-        Buffer("sigma", "float32", (1,)),
-        Buffer("eta", "float32", (2, 3, *image)),
-        Buffer("posterior_video", "float32", preset.latent_shape),
-        Buffer("posterior_images", "float32", (2, 1, LATENT_CHANNELS, *preset.latent_shape[3:])),
-        Buffer("noise", "float32", preset.latent_shape),
+        Buffer("images", "uint8", (2, preset.height, preset.width, 3), "input"),
+        Buffer("xyz", "float32", (points, 3), "input"),
+        Buffer("rgb", "uint8", (points, 3), "input"),
+        Buffer("num_points", "int32", (1,), "input"),
+        Buffer("world_to_camera", "float32", (preset.frames, 4, 4), "input"),
+        Buffer("intrinsics", "float32", (preset.frames, 3, 3), "input"),
+    )
+
+
+def _constant_buffers(preset: Preset) -> tuple[Buffer, ...]:
+    student = preset.student
+    return (
+        Buffer("prompt", "float32", (1, student.text_tokens, student.text_width), "constant"),
+        Buffer("sigma", "float32", (1,), "constant"),
+        Buffer("eta", "float32", (2, 3, preset.height, preset.width), "constant"),
+        Buffer("posterior_video", "float32", preset.latent_shape, "constant"),
+        Buffer("posterior_images", "float32", (2, 1, LATENT_CHANNELS, *preset.latent_shape[3:]), "constant"),
+        Buffer("noise", "float32", preset.latent_shape, "constant"),
     )
 
 
 def _inner_buffers(manifest: Manifest) -> tuple[Buffer, ...]:
     preset = manifest.preset
-    video = (preset.frames, preset.height, preset.width)
     return (
-        Buffer("coarse", "uint8", (*video, 3)),
-        Buffer("depth", "float32", video),
-        Buffer("hole_mask", "uint8", video),
         Buffer("z_r", "float32", preset.latent_shape),
         Buffer("condition", "float32", preset.latent_shape),
         Buffer("timestep", "int32", (1,)),
         Buffer("logits", "float32", (1, len(manifest.policy.timesteps))),
         Buffer("z_0", "float32", preset.latent_shape),
-        Buffer("frames", "uint8", (*video, 3)),
+    )
+
+
+def _result_buffers(preset: Preset) -> tuple[Buffer, ...]:
+    video = (preset.frames, preset.height, preset.width)
+    return (
+        Buffer("coarse", "uint8", (*video, 3), "result"),
+        Buffer("depth", "float32", video, "result"),
+        Buffer("hole_mask", "uint8", video, "result"),
+        Buffer("frames", "uint8", (*video, 3), "result"),
+        Buffer(STATUS, "int32", (2,), "result"),
     )
 
 
@@ -88,3 +107,8 @@ def _policy() -> Stage:
 def _student() -> Stage:
     inputs = ("z_r", "condition", "noise", "prompt", "timestep")
     return Stage("student", "student", inputs={name: Slice(name) for name in inputs}, outputs={"z_0": Slice("z_0")})
+
+
+def _watch() -> Stage:
+    inputs = {name: Slice(name) for name in ("z_0", "timestep")}
+    return Stage("watch", "watch", inputs=inputs, outputs={STATUS: Slice(STATUS)})

@@ -65,7 +65,7 @@ def run_step(request: RunRequest) -> RunReport:
             step(1)
             scene = request.scene.thinned(pipeline.preset.max_points)
             step(0, "the step")
-            result = pipeline.step(scene)
+            result = pipeline.step(scene).host()
             report = _report(request, scene, pipeline, result)
             _check_finite(report)
             step(1, "writing videos and pictures")

@@ -1,0 +1,65 @@
+"""What a user hands in: an array on the host or on the device, checked against the buffer it is for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from videoscene_rt.chain.description import Buffer
+from videoscene_rt.engines.device import Device
+from videoscene_rt.engines.engine import TensorView
+from videoscene_rt.engines.errors import InputError
+
+_ON_DEVICE = (2, 13)
+"""kDLCUDA and kDLCUDAManaged (dlpack.h)."""
+
+Given = npt.NDArray[Any] | TensorView
+
+
+def taken(device: Device, buffer: Buffer, array: Any, stream: int, whole: bool = False) -> Given:
+    """A NumPy array, or a view of device memory, of the buffer's dtype and shape.
+
+    Args:
+        device: the chain's.
+        buffer: what it is for.
+        array: NumPy's, or anything that speaks DLPack or the CUDA array interface.
+        stream: the handle of the stream that will read a device array.
+        whole: it is to be bound: the first axis must have its full length, and nothing may be copied. Else it may be shorter.
+
+    Raises:
+        InputError: dtype, shape or place do not fit, or it is not contiguous.
+    """
+    found: Given
+    if on_device(array):
+        if device.kind != "cuda":
+            raise InputError(f"{buffer.name} lies on a GPU; this pipeline runs on the CPU", "copy it to the host first")
+        from videoscene_rt.engines.cuda.external import external_view
+
+        found = external_view(device, buffer.name, array, stream)  # type: ignore[arg-type]
+        dtype = found.dtype
+    else:
+        try:
+            found = np.asarray(array)
+        except Exception as error:  # whatever the object raises
+            raise InputError(f"{buffer.name}: {type(array).__name__} is no array: {error}") from error
+        if whole and not found.flags.c_contiguous:
+            raise InputError(f"{buffer.name} is not contiguous", "copy it first: numpy.ascontiguousarray")
+        dtype = found.dtype.name
+    shape = tuple(found.shape)
+    fits = shape == buffer.shape or (not whole and shape[1:] == buffer.shape[1:] and shape[:1] <= buffer.shape[:1])
+    if dtype != buffer.dtype or not fits or len(shape) != len(buffer.shape):
+        wanted = f"{buffer.dtype}{list(buffer.shape)}"
+        raise InputError(f"{buffer.name} is {wanted}, not {dtype}{list(shape)}")
+    return found
+
+
+def on_device(array: Any) -> bool:
+    """Whether an array lies in a GPU's memory, by what it says of itself."""
+    if isinstance(array, np.ndarray):
+        return False
+    if hasattr(array, "__cuda_array_interface__"):
+        return True
+    where = getattr(array, "__dlpack_device__", None)
+    return where is not None and where()[0] in _ON_DEVICE
