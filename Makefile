@@ -43,7 +43,7 @@ lint: $(VENV)/.installed
 	MYPYPATH=build/typing $(BIN)/mypy
 	@# the runtime and the engines keep to Python 3.10 (JetPack's); NumPy's stubs are looser there, so Any may be returned
 	MYPYPATH=build/typing $(BIN)/mypy --python-version 3.10 --no-warn-return-any -p videoscene_rt.engines \
-	  -p videoscene_rt.cli -p videoscene_rt.chain -p videoscene_rt.scenes -p videoscene_rt.pictures -m videoscene_rt
+	  -p videoscene_rt.cli -p videoscene_rt.chain -p videoscene_rt.scenes -p videoscene_rt.pictures -p videoscene_rt.examples -m videoscene_rt
 
 ## format     let ruff mend what it can
 format: $(VENV)/.installed
