@@ -11,7 +11,7 @@ import numpy.typing as npt
 from videoscene_rt.engines.digest import text_sha256
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.manifest import Manifest
-from videoscene_rt.engines.specs import GraphSpec, TensorSpec
+from videoscene_rt.engines.specs import GraphSpec, Signature, TensorSpec
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 _POINTS_IN_USE = 0.9
@@ -46,7 +46,7 @@ def seeded_inputs(
     return arrays
 
 
-def specs_sha256(spec: GraphSpec) -> str:
+def specs_sha256(spec: Signature) -> str:
     """A digest of what a graph takes and gives: names, dtypes and shapes."""
     return text_sha256([spec.name, *map(str, spec.inputs), "→", *map(str, spec.outputs)])
 

@@ -39,7 +39,7 @@ class Request(BaseModel):
     keep_samples: bool = False
 
 
-R = TypeVar("R", bound=Request)
+R = TypeVar("R", bound=BaseModel)
 
 
 def read_request(path: str, model: type[R]) -> R:

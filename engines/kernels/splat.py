@@ -10,7 +10,7 @@ from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.kernels.bindings import ALIGNMENT, Bindings
 from videoscene_rt.engines.kernels.compile import load_kernels
 from videoscene_rt.engines.kernels.launch import Launch
-from videoscene_rt.engines.kernels.plan import SplatPlan, SplatSizes, SplatTuning
+from videoscene_rt.engines.kernels.plan import SplatPlan, SplatSizes, SplatTuning, Step
 from videoscene_rt.engines.preset import RendererSettings
 from videoscene_rt.engines.specs import Signature
 
@@ -75,7 +75,11 @@ class SplatEngine:
 
 
 class SplatContext:
-    """One use of the kernels over fixed memory. Addresses are multiples of 16 bytes."""
+    """One use of the kernels over fixed memory. Addresses are multiples of 16 bytes.
+
+    Attributes:
+        launches: in their order, each beside what the plan says of it.
+    """
 
     def __init__(
         self,
@@ -95,16 +99,7 @@ class SplatContext:
         elif scratch % ALIGNMENT:
             raise BackendError(f"graph {spec.name}: its scratch must lie at a multiple of {ALIGNMENT} bytes")
         self._arguments = _arguments(plan, settings, scratch)
-        self._launches = tuple(
-            Launch(
-                device,
-                functions[step.kernel],
-                step.blocks,
-                plan.tuning.threads,
-                (self._arguments, ctypes.c_int32(step.drawn), ctypes.c_int32(step.resolved)),
-            )
-            for step in plan.steps
-        )
+        self.launches = tuple((step, self._launch(step, functions[step.kernel], plan)) for step in plan.steps)
 
     def bind(self, name: str, view: TensorView) -> None:
         """See `Context.bind`."""
@@ -116,8 +111,12 @@ class SplatContext:
         self._bound.check_complete()
         self._device.use()
         handle = self._device.stream_handle if stream is None else stream
-        for launch in self._launches:
+        for _, launch in self.launches:
             launch(handle)
+
+    def _launch(self, step: Step, function: int, plan: SplatPlan) -> Launch:
+        arguments = (self._arguments, ctypes.c_int32(step.drawn), ctypes.c_int32(step.resolved))
+        return Launch(self._device, function, step.blocks, plan.tuning.threads, arguments)
 
 
 def renderer_sizes(spec: Signature, radius: int) -> SplatSizes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from math import prod
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -139,8 +139,9 @@ class CudaWatchContext:
         self._launch(self._device.stream_handle if stream is None else stream)
 
 
-def _array(view: TensorView) -> npt.NDArray[np.generic]:
+def _array(view: TensorView) -> npt.NDArray[Any]:
     """A NumPy view of host memory, while the view's owner lives."""
     nbytes = prod(view.shape) * np.dtype(view.dtype).itemsize
-    raw = (ctypes.c_uint8 * nbytes).from_address(view.pointer)
-    return np.frombuffer(raw, view.dtype).reshape(view.shape)
+    raw: Any = (ctypes.c_uint8 * nbytes).from_address(view.pointer)
+    array: npt.NDArray[Any] = np.frombuffer(raw, view.dtype).reshape(view.shape)
+    return array
