@@ -8,7 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.engines.kernels.feeds import INPUTS, OUTPUTS, Feed, Sizes, assert_same, expected, random_feed, real_feed
+from tests.engines.kernels.feeds import (
+    INPUTS,
+    OUTPUTS,
+    Feed,
+    Sizes,
+    assert_same,
+    expected,
+    random_feed,
+    real_feed,
+    renderer_signature,
+)
 from tests.support.zbuffer import Canvas
 from videoscene_rt import BackendError
 from videoscene_rt.engines.bundle import Bundle
@@ -17,7 +27,6 @@ from videoscene_rt.engines.cuda.memory import CudaMemory
 from videoscene_rt.engines.kernels.plan import SplatTuning
 from videoscene_rt.engines.kernels.splat import SplatContext, SplatEngine
 from videoscene_rt.engines.preset import RendererSettings
-from videoscene_rt.engines.specs import Signature, TensorSpec
 
 pytestmark = pytest.mark.gpu
 
@@ -31,34 +40,13 @@ TUNINGS = {
 }
 
 
-def signature(sizes: Sizes) -> Signature:
-    """A renderer's."""
-    F, H, W, P = sizes.frames, sizes.height, sizes.width, sizes.points
-    shapes = {
-        "xyz": ("float32", (P, 3)),
-        "rgb": ("uint8", (P, 3)),
-        "num_points": ("int32", (1,)),
-        "world_to_camera": ("float32", (F, 4, 4)),
-        "intrinsics": ("float32", (F, 3, 3)),
-        "frames": ("uint8", (F, H, W, 3)),
-        "depth": ("float32", (F, H, W)),
-        "hole_mask": ("uint8", (F, H, W)),
-    }
-    tensors = {n: TensorSpec(name=n, dtype=d, shape=s, meaning=n) for n, (d, s) in shapes.items()}
-    return Signature(
-        name="renderer",
-        inputs=tuple(tensors[name] for name in INPUTS),
-        outputs=tuple(tensors[name] for name in OUTPUTS),
-    )
-
-
 class Rig:
     """An engine of these sizes with memory bound to it; what is not written keeps a pattern that no right result has."""
 
     def __init__(self, cuda: CudaDevice, sizes: Sizes, canvas: Canvas, tuning: SplatTuning | None = None) -> None:
         settings = RendererSettings(radius=canvas.radius, near=canvas.near, background=canvas.background)
         self.cuda = cuda
-        self.engine = SplatEngine(cuda, signature(sizes), settings, tuning)
+        self.engine = SplatEngine(cuda, renderer_signature(sizes), settings, tuning)
         self.context: SplatContext = self.engine.context()
         self.memory: dict[str, CudaMemory] = {}
         for tensor in (*self.engine.spec.inputs, *self.engine.spec.outputs):
@@ -220,7 +208,7 @@ def test_captured_and_replayed(cuda: CudaDevice, tuning: str) -> None:
 def test_scratch_of_the_caller_may_hold_anything(cuda: CudaDevice) -> None:
     canvas = SIZES.canvas(2)
     engine = SplatEngine(
-        cuda, signature(SIZES), RendererSettings(radius=2, near=canvas.near, background=canvas.background)
+        cuda, renderer_signature(SIZES), RendererSettings(radius=2, near=canvas.near, background=canvas.background)
     )
     scratch = cuda.allocate("uint8", (engine.scratch_bytes,))
     own, given = engine.context(), engine.context(scratch.pointer)
@@ -250,7 +238,7 @@ def test_a_thousand_runs_are_one(cuda: CudaDevice) -> None:
 
 
 def test_what_cannot_be_bound(cuda: CudaDevice) -> None:
-    engine = SplatEngine(cuda, signature(SIZES), RendererSettings())
+    engine = SplatEngine(cuda, renderer_signature(SIZES), RendererSettings())
     context = engine.context()
     with pytest.raises(BackendError, match="not bound: xyz"):
         context.enqueue()

@@ -51,6 +51,11 @@ class CpuLibrary:
         """Keys of one frame."""
         return int(self._library.splat_cpu_frame_keys(height, width, radius))
 
+    def launch(self, kernel: str, blocks: int, arguments: int, drawn: int, resolved: int) -> int:
+        """Do on the host what a kernel does; 0, or why not."""
+        pointer = ctypes.c_void_p(arguments)
+        return int(self._library.splat_cpu_launch(kernel.encode(), blocks, pointer, drawn, resolved))
+
     def render(self, feed: Feed, canvas: Canvas, group_frames: int = 1, buffers: int = 1) -> list[np.ndarray]:
         """frames, depth and hole_mask; what is not written keeps a pattern that no right result has."""
         count, height, width = len(feed["world_to_camera"]), canvas.height, canvas.width

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.data import garden_cloud, require_motorcycle
 from tests.support.zbuffer import Canvas, Cloud, draw_point_by_point, draw_sorted
+from videoscene_rt.engines.specs import Signature, TensorSpec
 
 INPUTS = ("xyz", "rgb", "num_points", "world_to_camera", "intrinsics")
 OUTPUTS = ("frames", "depth", "hole_mask")
@@ -48,6 +49,24 @@ def feed_of(sizes: Sizes, xyz: np.ndarray, rgb: np.ndarray, poses: np.ndarray, i
     }
 
 
+def renderer_signature(sizes: Sizes) -> Signature:
+    """What the renderer takes and gives at these sizes."""
+    F, H, W, P = sizes.frames, sizes.height, sizes.width, sizes.points
+    shapes = {
+        "xyz": ("float32", (P, 3)),
+        "rgb": ("uint8", (P, 3)),
+        "num_points": ("int32", (1,)),
+        "world_to_camera": ("float32", (F, 4, 4)),
+        "intrinsics": ("float32", (F, 3, 3)),
+        "frames": ("uint8", (F, H, W, 3)),
+        "depth": ("float32", (F, H, W)),
+        "hole_mask": ("uint8", (F, H, W)),
+    }
+    tensors = {n: TensorSpec(name=n, dtype=d, shape=s, meaning=n) for n, (d, s) in shapes.items()}
+    inputs, outputs = (tuple(tensors[name] for name in names) for names in (INPUTS, OUTPUTS))
+    return Signature(name="renderer", inputs=inputs, outputs=outputs)
+
+
 def random_feed(sizes: Sizes, seed: int, count: int | None = None) -> Feed:
     """Points around turning cameras: behind, beside, far; copies and near copies of one another; NaN, infinities, huge values."""
     rng = np.random.default_rng(seed)
@@ -75,6 +94,24 @@ def random_feed(sizes: Sizes, seed: int, count: int | None = None) -> Feed:
     intrinsics[:, 1, 1] = np.where(angle == 0, 8, focal * rng.uniform(0.8, 1.2, sizes.frames))
     intrinsics[:, 0, 2], intrinsics[:, 1, 2] = sizes.width / 2, sizes.height / 2
     return feed_of(sizes, xyz, rng.integers(0, 256, (count, 3), np.uint8), poses, intrinsics)
+
+
+def boundary_feed(sizes: Sizes, seed: int) -> Feed:
+    """Points within an ulp of a pixel's boundary, so far that q holds every bit of Z: another order of operations shows."""
+    rng = np.random.default_rng(seed)
+    poses = np.tile(np.eye(4, dtype=np.float32), (sizes.frames, 1, 1))
+    c, s = np.cos(0.7), np.sin(0.7)
+    turned = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]) @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    poses[::2, :3, :3] = turned
+    poses[:, :3, 3] = (0.3, -0.7, 1.9)
+    intrinsics = np.zeros((sizes.frames, 3, 3), np.float32)
+    intrinsics[:, [0, 1], [0, 1]] = (7.3, 9.1)
+    intrinsics[:, :2, 2] = (8.3, 5.7)
+    columns, rows = rng.integers(0, sizes.width, sizes.points), rng.integers(0, sizes.height, sizes.points)
+    Z = rng.uniform(300, 3000, sizes.points)
+    camera = np.stack([(columns - 0.5 - 8.3) / 7.3 * Z, (rows - 0.5 - 5.7) / 9.1 * Z, Z], axis=1)
+    xyz = (camera - poses[0, :3, 3]) @ turned
+    return feed_of(sizes, xyz, rng.integers(0, 256, (sizes.points, 3), np.uint8), poses, intrinsics)
 
 
 def expected(feed: Feed, canvas: Canvas, by_points: bool = False) -> list[np.ndarray]:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import platform
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.engines.kernels.cpu_library import CpuLibrary
-from tests.engines.kernels.feeds import NEAR, Sizes, assert_same, expected, feed_of, random_feed, real_feed
+from tests.engines.kernels.feeds import (
+    NEAR,
+    Sizes,
+    assert_same,
+    boundary_feed,
+    expected,
+    feed_of,
+    random_feed,
+    real_feed,
+)
 
 SMALL = Sizes(3, 12, 16, 48)
 
@@ -68,6 +80,18 @@ def test_equal_depth_goes_to_the_lowest_index(library: CpuLibrary) -> None:
         assert depth[0, 6, 8] == 2
 
 
+def test_every_rounding_is_where_it_is_written(library: CpuLibrary, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """And a compiler that contracts a·b + c is found out, where there is one."""
+    sizes = Sizes(2, 48, 64, 4000)
+    feed = boundary_feed(sizes, 11)
+    wanted = expected(feed, sizes.canvas(0))
+    assert_same(library.render(feed, sizes.canvas(0)), wanted)
+    if platform.machine() == "x86_64" and "fma" in Path("/proc/cpuinfo").read_text().split():
+        contracted = CpuLibrary(tmp_path_factory.mktemp("contracted"), ("-mfma", "-ffp-contract=fast"))
+        found = contracted.render(feed, sizes.canvas(0))
+        assert any(not np.array_equal(out, want) for out, want in zip(found, wanted, strict=True))
+
+
 EDGES = [0.0, -0.0, 0.0625, -0.0625, 0.5, 1.0, -1.0, 2.0, 1e-30, 1e30, -1e30, np.inf, -np.inf, np.nan]
 SIDE = st.one_of(st.sampled_from(EDGES), st.integers(-24, 24).map(lambda n: n / 16), st.floats(-3, 3, width=32))
 DEPTH = st.one_of(st.sampled_from([*EDGES, NEAR, 32768.0]), st.integers(1, 8).map(float), st.floats(-1, 4, width=32))
@@ -105,13 +129,11 @@ def test_real_clouds(library: CpuLibrary, which: str, radius: int) -> None:
     assert wanted[2].mean() < 0.9
 
 
-def test_nothing_is_read_or_written_outside(tmp_path_factory: pytest.TempPathFactory, library: CpuLibrary) -> None:
-    """The same with every vector access checked: sizes that are no multiple of a patch, radii that round up."""
-    checked = CpuLibrary(
-        tmp_path_factory.mktemp("checked"), ("-D_GLIBCXX_ASSERTIONS", "-fsanitize=undefined", "-fno-sanitize-recover")
-    )
+def test_no_conversion_leaves_its_range(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The sanitizer ends the process at a float that its integer cannot hold, a shift too far, an index past an array."""
+    flags = ("-fsanitize=undefined,float-cast-overflow,bounds", "-fno-sanitize-recover=all")
+    checked = CpuLibrary(tmp_path_factory.mktemp("checked"), flags)
     for radius in (0, 1, 2, 3, 5, 8):
         sizes = Sizes(3, 13, 18, 500)
         feed = random_feed(sizes, radius)
-        canvas = sizes.canvas(radius)
-        assert_same(checked.render(feed, canvas, 2), library.render(feed, canvas, 2))
+        assert_same(checked.render(feed, sizes.canvas(radius), 2), expected(feed, sizes.canvas(radius)))

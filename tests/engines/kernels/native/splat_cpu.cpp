@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "splat.cu"
@@ -53,6 +54,11 @@ typedef void (*Resolve)(const SplatArguments &, int);
 const Resolve RESOLVE[vsrt::MAX_RADIUS + 1] = {resolve<0>, resolve<1>, resolve<2>, resolve<3>, resolve<4>,
                                                resolve<5>, resolve<6>, resolve<7>, resolve<8>};
 
+void prepare(const SplatArguments &s) {
+  std::fill_n(s.keys, (size_t)s.buffers * s.group_frames * vsrt::frame_keys(s), vsrt::EMPTY);
+  for (int i = 0; i < vsrt::points_in_use(s); ++i) s.colours[i] = vsrt::pack_colour(s.rgb + 3 * i);
+}
+
 }  // namespace
 
 size_t splat_cpu_frame_keys(int32_t height, int32_t width, int32_t radius) {
@@ -75,10 +81,10 @@ int splat_cpu_render(const SplatCpuSizes *sizes, const float *xyz, const uint8_t
       vsrt::group_count(s) > vsrt::MAX_GROUPS)
     return 1;
   // Vectors of exactly the promised sizes: an address sanitizer sees every step outside.
-  std::vector<Key> keys((size_t)s.buffers * s.group_frames * vsrt::frame_keys(s), vsrt::EMPTY);
+  std::vector<Key> keys((size_t)s.buffers * s.group_frames * vsrt::frame_keys(s));
   std::vector<unsigned> colours(s.max_points);
   s.keys = keys.data(), s.colours = colours.data();
-  for (int i = 0; i < vsrt::points_in_use(s); ++i) colours[i] = vsrt::pack_colour(rgb + 3 * i);
+  prepare(s);
   const int groups = vsrt::group_count(s);
   draw(s, 0);
   for (int group = 0; group < groups; ++group) {
@@ -87,4 +93,26 @@ int splat_cpu_render(const SplatCpuSizes *sizes, const float *xyz, const uint8_t
     if (s.buffers == 1 && group + 1 < groups) draw(s, group + 1);
   }
   return 0;
+}
+
+int splat_cpu_launch(const char *kernel, uint32_t blocks, const void *arguments, int32_t drawn, int32_t resolved) {
+  const SplatArguments &s = *static_cast<const SplatArguments *>(arguments);
+  const std::string radius = std::to_string(s.radius), name = kernel;
+  uint32_t expected = blocks;
+  if (name == "vsrt_splat_prepare") {
+    prepare(s);
+  } else if (name == "vsrt_splat_points") {
+    expected = vsrt::splat_blocks(s, drawn);
+    draw(s, drawn);
+  } else if (name == "vsrt_splat_resolve_" + radius) {
+    expected = vsrt::resolve_blocks(s, resolved);
+    RESOLVE[s.radius](s, resolved);
+  } else if (name == "vsrt_splat_both_" + radius) {
+    expected = vsrt::splat_blocks(s, drawn) + vsrt::resolve_blocks(s, resolved);
+    draw(s, drawn);
+    RESOLVE[s.radius](s, resolved);
+  } else {
+    return 1;
+  }
+  return blocks == expected ? 0 : 2;
 }
