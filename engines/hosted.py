@@ -19,6 +19,9 @@ class Copier(Protocol):
     def stream_handle(self) -> int:
         """That stream's."""
 
+    def settle(self, handle: int) -> None:
+        """Wait for everything on another stream."""
+
     def upload(self, pointer: int, array: npt.NDArray[Any]) -> None:
         """Host to device; the array may be changed on return."""
 
@@ -80,14 +83,13 @@ class HostedContext:
     def enqueue(self, stream: int | None = None) -> None:
         """Copy in, run, copy out, and return when done. See `Context.enqueue`.
 
+        Another stream than the backend's own is waited for first.
+
         Raises:
-            BackendError: something is not bound, a stream is given that is not the backend's own, or the graph failed.
+            BackendError: something is not bound, the stream is being captured, or the graph failed.
         """
         if stream is not None and stream != self._copier.stream_handle:
-            raise BackendError(
-                f"graph {self._spec.name} runs on the host, in the order of the backend's own stream alone",
-                "enqueue it without a stream",
-            )
+            self._copier.settle(stream)
         missing = [name for name in self._host if name not in self._views]
         if missing:
             raise BackendError(f"graph {self._spec.name}: not bound: {', '.join(missing)}")

@@ -169,6 +169,14 @@ class CudaDevice:
         """See `Device.capture`."""
         return capture(stream, enqueue)
 
+    def settle(self, handle: int) -> None:
+        """Wait for everything on anybody's stream, named by its handle.
+
+        Raises:
+            BackendError: something on it failed, or it is being captured.
+        """
+        self.call("cuStreamSynchronize", handle)
+
     def upload(self, pointer: int, array: npt.NDArray[Any]) -> None:
         """Copy a C-contiguous host array to an address, in the own stream's order; the array may be changed on return."""
         if array.nbytes:

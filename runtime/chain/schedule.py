@@ -108,12 +108,12 @@ def _meet(some: dict[str, Slice], others: dict[str, Slice]) -> bool:
 
 
 def _lanes(stages: tuple[Stage, ...], needs: dict[str, frozenset[str]], lanes: int) -> dict[str, int]:
-    """Lane 0 is the longest chain that ends with the last stage; of the rest, a stage follows what it depends on."""
+    """Lane 0 is the longest chain; of the rest, a stage follows what it depends on."""
     length: dict[str, int] = {}
     for stage in stages:
         length[stage.name] = 1 + max((length[need] for need in needs[stage.name]), default=0)
     main = set()
-    at: str | None = stages[-1].name
+    at: str | None = max((stage.name for stage in stages), key=lambda name: length[name])
     while at is not None:
         main.add(at)
         # In the plan's order, so that a tie is always broken in the same way.
