@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,29 @@ def bundle(request: pytest.FixtureRequest) -> Bundle:
         return Bundle.open(Path(named))
     pytest.importorskip("torch", reason="no torch to export a bundle with, and VSRT_BUNDLE names none")
     return Bundle.open(request.getfixturevalue("small_bundle"))
+
+
+@pytest.fixture(scope="session", params=["tensorrt", "onnxruntime-cuda"])
+def built(
+    request: pytest.FixtureRequest, cuda: CudaDevice, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, str, str]:
+    """A bundle with engines: its folder, backend and precision. TensorRT's are those of VSRT_BUNDLE; ONNX Runtime's are made here."""
+    from videoscene_rt.cli.main import main
+    from videoscene_rt.engines.platform import platform
+    from videoscene_rt.engines.store.store import EngineStore
+
+    backend = str(request.param)
+    try:
+        platform(backend)
+    except BackendError as error:
+        pytest.skip(error.problem)
+    pairs = EngineStore(bundle.folder).selected().pairs
+    for precision in ("fp16", "int8", "fp32"):
+        if f"{backend}/{precision}" in pairs:
+            return bundle.folder, backend, precision
+    if backend != "onnxruntime-cuda":
+        pytest.skip(f"VSRT_BUNDLE names no bundle with engines of {backend}")
+    folder = tmp_path_factory.mktemp("built") / "built.bundle"
+    shutil.copytree(bundle.folder, folder)
+    assert main(["build", str(folder), "--backend", backend, "--quiet"]) == 0
+    return folder, backend, "fp32"
