@@ -71,5 +71,5 @@ def built(
         pytest.skip(f"VSRT_BUNDLE names no bundle with engines of {backend}")
     folder = tmp_path_factory.mktemp("built") / "built.bundle"
     shutil.copytree(bundle.folder, folder)
-    assert main(["build", str(folder), "--backend", backend, "--quiet"]) == 0
+    assert main(["build", str(folder), "--backend", backend]) == 0
     return folder, backend, "fp32"
