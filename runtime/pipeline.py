@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -17,8 +14,7 @@ import numpy.typing as npt
 from videoscene_rt.chain.arena import ArenaPlan
 from videoscene_rt.chain.arrays import taken
 from videoscene_rt.chain.chain import MEMORY_MODES, Chain, MemoryMode
-from videoscene_rt.chain.given import given_inputs
-from videoscene_rt.chain.noise import NoiseMode, checked_mode, checked_seed, draw_noise
+from videoscene_rt.chain.noise import NoiseMode, checked_mode, checked_seed
 from videoscene_rt.chain.plan import plan_chain
 from videoscene_rt.chain.program import StageTime
 from videoscene_rt.chain.schedule import Schedule
@@ -27,13 +23,11 @@ from videoscene_rt.engines.backends import open_backend
 from videoscene_rt.engines.bundle import Bundle, OnVerified
 from videoscene_rt.engines.engine import Backend, TensorView
 from videoscene_rt.engines.errors import InputError
-from videoscene_rt.handle import Handle, stream_handle
-from videoscene_rt.result import Result, Step
-from videoscene_rt.runs import DeviceRun, HostRun
+from videoscene_rt.handle import Handle
+from videoscene_rt.result import Result
 from videoscene_rt.scenes.scene import Scene
-from videoscene_rt.slot_pool import SlotPool
+from videoscene_rt.stepper import RESULTS, Stepper
 
-_RESULTS = ("frames", "coarse", "depth", "hole_mask")
 _MAX_SLOTS = 2
 _PATIENCE_S = 10.0
 
@@ -57,18 +51,9 @@ class Pipeline:
         self.versions = backend.versions
         self.notes = tuple(chain.notes)
         self._chain: Chain | None = chain
-        self._noise: NoiseMode = noise
-        self._seed = seed
-        self._number = -1
-        self._lock = threading.RLock()
-        self._step_lock = threading.Lock()
-        self._slots = SlotPool(len(chain.slots))
-        self._newest = 0
-        self._points: int | None = None
+        self._stepper = Stepper(chain, self.preset, noise, seed)
+        self._one_step = threading.Lock()
         self._last: Handle | None = None
-        self._under_way: list[Handle] = []
-        self._worker: ThreadPoolExecutor | None = None
-        self._draw(seed)
 
     @classmethod
     def load(
@@ -168,17 +153,14 @@ class Pipeline:
                 trajectory is not as long as the preset's frames, or the pipeline is closed. The noise then stays as it was.
             BackendError: a graph failed, or every slot is held by a handle.
         """
-        with self._step_lock:
-            last, self._last = self._last, None
-            if last is not None:
-                last.release()
-            handle = self._start(scene, seed, stream, _PATIENCE_S, aside=False)
+        with self._one_step:
+            self._forget_last()
+            handle = self._begin(scene, seed, stream, _PATIENCE_S, aside=False)
             self._last = handle
             try:
                 return handle.result()
             except BaseException:
-                self._last = None
-                handle.release()
+                self._forget_last()
                 raise
 
     def submit(
@@ -199,7 +181,7 @@ class Pipeline:
             InputError: see `step`.
             BackendError: no slot became free in time.
         """
-        return self._start(scene, seed, stream, timeout, aside=True)
+        return self._begin(scene, seed, stream, timeout, aside=True)
 
     def bind(self, name: str, array: Any) -> None:
         """Let the chain use your memory for an input, in place, from the next step on; nothing can be given for it any more.
@@ -214,27 +196,30 @@ class Pipeline:
             InputError: there is no such buffer, or the array does not fit.
             BackendError: an engine refuses its address.
         """
-        with self._step_lock, self._lock:
+        with self._one_step, self._stepper.lock:
             chain = self.chain
-            known = [buffer.name for buffer in chain.plan.of_role("input")] + list(_RESULTS)
+            known = [*(buffer.name for buffer in chain.plan.of_role("input")), *RESULTS]
             if name not in known:
                 raise InputError(f"the chain has no tensor {name!r} to bind", f"it has {', '.join(known)}")
-            self._settle()
+            self._stepper.settle()
             found = taken(chain.device, chain.plan.buffer(name), array, chain.lanes[0].handle, whole=True)
             if isinstance(found, np.ndarray):
                 if chain.device.kind != "cpu":
                     raise InputError(f"{name} lies on the host; the pipeline runs on {chain.device.name}")
                 found = TensorView.of_numpy(found)
-            if self._last is not None:
-                self._last.release()
-                self._last = None
+            self._forget_last()
             chain.bind(name, found)
 
     def timeline(self, repeats: int = 20) -> tuple[StageTime, ...]:
-        """When each stage runs within a step, medians over some runs on what the first slot holds; for measuring."""
-        with self._lock:
-            self._settle()
-            return self.chain.timeline(repeats)
+        """When each stage runs within a step, medians over some runs on what the first slot holds; for measuring.
+
+        Raises:
+            InputError: the pipeline is closed.
+        """
+        with self._stepper.lock:
+            chain = self.chain
+            self._stepper.settle()
+            return chain.timeline(repeats)
 
     def tensor(self, name: str) -> npt.NDArray[Any]:
         """A copy on the host of one of the chain's buffers as the last step left it, for looking into a step: "z_r", "condition",
@@ -246,25 +231,19 @@ class Pipeline:
         Raises:
             InputError: there is no such buffer, or the pipeline is closed.
         """
-        with self._lock:
+        with self._stepper.lock:
             chain = self.chain
             known = [buffer.name for buffer in chain.plan.buffers]
             if name not in known:
                 raise InputError(f"the chain has no tensor {name!r}", f"it has {', '.join(known)}")
-            self._settle()
-            return chain.read(name, self._newest).copy()
+            self._stepper.settle()
+            return chain.read(name, self._stepper.newest).copy()
 
     def close(self) -> None:
         """Wait for the steps under way and let engines and buffers go; results that were not copied are no longer to be had."""
-        with self._lock:
-            if self._chain is None:
-                return
-            try:
-                self._settle()
-            finally:
-                if self._worker is not None:
-                    self._worker.shutdown()
-                self._chain = None
+        if self._chain is not None:
+            self._stepper.close()
+            self._chain = None
 
     def __enter__(self) -> Pipeline:
         return self
@@ -274,101 +253,12 @@ class Pipeline:
     ) -> None:
         self.close()
 
-    def _start(self, given: Any, seed: int | None, stream: Any, timeout: float | None, aside: bool) -> Handle:
-        started = time.monotonic_ns()
-        seed = None if seed is None else checked_seed(seed)
-        after = None if stream is None else stream_handle(stream)
-        chain = self.chain
-        inputs = given_inputs(given, self.preset, chain.plan, chain.bound)
-        slot = self._slots.take(timeout)
-        try:
-            with self._lock:
-                chain = self.chain
-                chain.device.use()
-                if seed is not None:
-                    self._draw(seed)
-                arrays = {
-                    name: taken(chain.device, chain.plan.buffer(name), array, chain.upload_stream)
-                    for name, array in inputs.items()
-                }
-                chain.upload(arrays, slot, after)
-                run = self._run(chain, slot, aside)
-                self._number += 1
-                self._newest = slot
-                number, used = self._number, self._seed
-                if "num_points" in inputs:
-                    count = inputs["num_points"]
-                    self._points = int(count[0]) if isinstance(count, np.ndarray) else None
-                points = self._points
-                stamp = given.timestamp_ns if isinstance(given, Scene) else None
-        except BaseException:
-            self._slots.give(slot)
-            raise
+    def _begin(self, scene: Any, seed: int | None, stream: Any, timeout: float | None, *, aside: bool) -> Handle:
+        _ = self.chain  # raises where it is closed
+        return self._stepper.begin(scene, seed, stream, timeout, aside=aside)
 
-        def collect(handle: Handle) -> Result:
-            inputs.clear()  # device arrays were kept until here
-            count, timestep = (int(value) for value in chain.slots[slot].status)
-            step = Step(
-                number=number,
-                status="invalid" if count else "ok",
-                timestep=timestep,
-                seed=used,
-                num_points=points,
-                scene_timestamp_ns=stamp,
-                started_ns=started,
-                finished_ns=time.monotonic_ns(),
-                timings_ms=run.times,
-            )
-            return self._result(step, chain, slot, handle)
-
-        handle = Handle(run, collect, lambda reader: self._release(chain, slot, run, reader))
-        self._under_way = [other for other in self._under_way if not other.done] + [handle]
-        return handle
-
-    def _run(self, chain: Chain, slot: int, aside: bool) -> DeviceRun | HostRun:
-        if chain.device.captures:
-            chain.launch(slot)
-            return DeviceRun(chain, slot)
-        if not aside:
-            self._settle()
-            return HostRun.ended(chain.launch(slot))
-        if self._worker is None:
-            self._worker = ThreadPoolExecutor(1, "videoscene_rt")
-        return HostRun(self._worker.submit(chain.launch, slot))
-
-    def _result(self, step: Step, chain: Chain, slot: int, handle: Handle) -> Result:
-        def stale() -> str:
-            if self._chain is None:
-                return f"the result of step {step.number} went with its pipeline, which is closed"
-            return f"the result of step {step.number} was given back for a later step" if handle.released else ""
-
-        if chain.device.kind == "cpu":
-            return Result(step, {name: chain.download(slot)[name] for name in _RESULTS}, stale)
-        from videoscene_rt.engines.cuda.array import DeviceArray
-
-        place = chain.slots[slot]
-        arrays = {
-            name: DeviceArray(chain.device, chain.view(name, slot), place.done, chain.lanes[0], place.readers.add)  # type: ignore[arg-type]
-            for name in _RESULTS
-        }
-        return Result(step, arrays, stale, lambda: chain.download(slot))
-
-    def _release(self, chain: Chain, slot: int, run: DeviceRun | HostRun, reader: int | None) -> None:
-        if isinstance(run, HostRun):
-            with suppress(Exception):  # what went wrong in it was its handle's to say
-                run.wait(None)
-        if reader is not None:
-            chain.slots[slot].readers.add(reader)
-        self._slots.give(slot)
-
-    def _settle(self) -> None:
-        """Wait for every step under way; what goes wrong in one is its handle's to say."""
-        for handle in self._under_way:
-            handle.settle()
-        self._under_way = []
-
-    def _draw(self, seed: int) -> None:
-        self._settle()
-        for name, array in draw_noise(self.preset, seed, self._noise).items():
-            self.chain.write(name, array)
-        self._seed = seed
+    def _forget_last(self) -> None:
+        """Give back the slot of the last `step`, whose result ends here."""
+        last, self._last = self._last, None
+        if last is not None:
+            last.release()

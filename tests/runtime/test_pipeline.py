@@ -154,7 +154,8 @@ def test_a_trajectory_is_followed_and_its_length_checked(pipeline: Pipeline) -> 
 def test_a_refused_step_changes_nothing_not_even_the_noise(pipeline: Pipeline) -> None:
     before = pipeline.step(scene(), seed=0).copy()
     short = np.tile(np.eye(4, dtype=np.float32), (8, 1, 1))
-    for refused in (scene(points=3001), scene(trajectory=short), "scene"):
+    wrong = {"world_to_camera": short.astype(np.float64)}
+    for refused in (scene(points=3001), scene(trajectory=short), "scene", wrong):
         with pytest.raises(InputError):
             pipeline.step(refused, seed=1)  # type: ignore[arg-type]
     after = pipeline.step(scene())
