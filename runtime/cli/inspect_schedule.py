@@ -82,11 +82,13 @@ def write_picture(manifest: Manifest, picture: Path, times: tuple[StageTime, ...
 
 
 def lane_lines(found: Schedule) -> list[str]:
-    """Each lane with its stages in order, and what they wait for on other lanes."""
+    """Each lane with its stages in order, and what they wait for on other lanes; the main one ends when all have."""
     lines = []
     for lane in range(found.lanes):
         stages = [placed for placed in found.placed if placed.lane == lane]
-        words = (f"{s.stage} (after {', '.join(s.waits)})" if s.waits else s.stage for s in stages)
+        words = [f"{s.stage} (after {', '.join(s.waits)})" if s.waits else s.stage for s in stages]
+        if lane == 0 and found.tails:
+            words.append(f"end (after {', '.join(found.tails)})")
         lines.append(f"lane {lane}: {' ▸ '.join(words)}")
     return lines
 

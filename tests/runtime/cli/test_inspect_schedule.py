@@ -161,7 +161,7 @@ def test_lanes_are_told_by_what_they_wait_for() -> None:
     from tests.runtime.pictures.schedules import THREE_LANES
 
     assert lane_lines(THREE_LANES) == [
-        "lane 0: a ▸ d (after c)",
+        "lane 0: a ▸ d (after c) ▸ end (after e, f)",
         "lane 1: b (after a) ▸ e (after d)",
         "lane 2: c (after a, b) ▸ f",
     ]
