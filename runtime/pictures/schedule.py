@@ -16,8 +16,8 @@ from videoscene_rt.pictures.schedule_table import draw_table, table_height
 from videoscene_rt.pictures.text import Colour, draw_text, text_width, wrapped
 
 if TYPE_CHECKING:
-    from videoscene_rt.chain.schedule import Schedule
     from videoscene_rt.chain.program import StageTime
+    from videoscene_rt.chain.schedule import Schedule
 
 NARROWEST = 480
 """Pixels."""

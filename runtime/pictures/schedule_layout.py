@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from videoscene_rt.engines.errors import InputError
 
 if TYPE_CHECKING:
-    from videoscene_rt.chain.schedule import Schedule
     from videoscene_rt.chain.program import StageTime
+    from videoscene_rt.chain.schedule import Schedule
 
 
 @dataclass(frozen=True)
