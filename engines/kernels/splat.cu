@@ -10,11 +10,14 @@
 
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
 #define VSRT_BOTH __host__ __device__ __forceinline__
-#define VSRT_UNROLL _Pragma("unroll")
 #else
 #include <cmath>
 #include <cstddef>
 #define VSRT_BOTH inline
+#endif
+#if defined(__CUDA_ARCH__)
+#define VSRT_UNROLL _Pragma("unroll")
+#else
 #define VSRT_UNROLL
 #endif
 
