@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
+from videoscene_rt.bench.chain_facts import ChainFacts
 from videoscene_rt.bench.closed_loop import LoopSettings
 from videoscene_rt.bench.percentiles import LEAST_SAMPLES, summarise
 from videoscene_rt.bench.surroundings import GpuFacts, GpuState, Host
@@ -33,7 +34,8 @@ class Identity(_Data):
     """The tuple that says what was measured. Two records of one identity may be compared as before and after.
 
     ``engine`` is the engine's identity digest, or ``baseline:`` and a baseline's name. ``mode`` is how it was launched:
-    "enqueue", "cuda-graph", "eager", "compile", "reduce-overhead", "warm-start". ``device`` is the GPU's or the processor's name.
+    "enqueue", "cuda-graph", "eager", "compile", "reduce-overhead", "warm-start", and for the whole step "chain-graph" and
+    "chain-enqueue". ``device`` is the GPU's or the processor's name.
     """
 
     bundle_sha256: Sha256
@@ -123,6 +125,7 @@ class Record(_Data):
     versions: dict[str, str]
     notes: tuple[str, ...] = ()
     samples_us: dict[str, list[Positive]] | None = None
+    chain: ChainFacts | None = Field(default=None, description="of a whole step: how it ran, what it moved and kept")
 
     @model_validator(mode="after")
     def _samples_agree(self) -> Record:
