@@ -101,14 +101,16 @@ def test_a_rehearsal_measures_and_collects(preset: Path, small_bundle: Path, tmp
     ]  # fmt: skip
     assert main(arguments) == 0
     out = tmp_path / "out"
-    assert sorted(path.name for path in out.iterdir()) == ["logs.tar.gz", "records.tar.gz", "state.json", "table.md"]
+    assert sorted(path.name for path in out.iterdir()) == ["results.tar.gz", "state.json", "table.md"]
     state = json.loads((out / "state.json").read_text())
     assert {entry["status"] for entry in state.values()} == {"done"}
     table = (out / "table.md").read_text()
     assert "| student | torch fp32 eager |" in table
-    with tarfile.open(out / "records.tar.gz") as archive:
+    with tarfile.open(out / "results.tar.gz") as archive:
         names = archive.getnames()
-    assert "records/small.student.onnxruntime.fp32.enqueue.json" in names
+    assert {
+        "records/small.student.onnxruntime.fp32.enqueue.json", "logs/engine_bench.small.fp32.enqueue.log", "state.json", "table.md",
+    } <= set(names)  # fmt: skip
     begin = time.monotonic()
     assert main(arguments) == 0
     assert time.monotonic() - begin < 5
@@ -146,7 +148,7 @@ def test_the_phases_call_each_interpreter_for_its_own_work(
         "1",
     ]
     assert main(arguments) == 0
-    lines = [line for line in asked.read_text().splitlines() if ".compare " not in line]
+    lines = [line for line in asked.read_text().splitlines() if ".compare " not in line and ".chain_table " not in line]
     bundle = tmp_path / "work" / "small.bundle"
     main_module, bench = "-m videoscene_rt.cli.main", "-m videoscene_rt.bench"
     build = f"LAB_PYTHON {main_module} build {bundle} --backend tensorrt --precision"
@@ -164,3 +166,90 @@ def test_the_phases_call_each_interpreter_for_its_own_work(
         assert line.startswith(start)
     requests = sorted((tmp_path / "work" / "requests").glob("engine_bench.*.json"))
     assert [json.loads(path.read_text())["mode"] for path in requests] == ["cuda-graph", "enqueue"] * 2
+
+
+def test_the_chain_session_calls_each_interpreter_for_its_own_work(
+    preset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As above, with an engine pair selected and a kernel library in place as if they had been built."""
+    asked = tmp_path / "asked"
+    for variable in ("LAB_PYTHON", "TORCH_PYTHON"):
+        script = tmp_path / variable
+        script.write_text(f'#!/bin/sh\necho "{variable} $*" >> {asked}\n')
+        script.chmod(0o755)
+        monkeypatch.setenv(variable, str(script))
+    work, out, timings = tmp_path / "work", tmp_path / "out", tmp_path / "timings"
+    bundle = work / "small.bundle"
+    (bundle / "engines").mkdir(parents=True)
+    (bundle / "engines" / "selected.json").write_text('{"pairs": {"tensorrt/fp16": {}, "onnxruntime-cuda/fp16": {}}}')
+    (work / "kernels").mkdir()
+    library = work / "kernels" / "libvideoscene_rt_kernels.so"
+    library.touch()
+    (timings / "small").mkdir(parents=True)
+    (timings / "small" / "timing-0.cache").write_bytes(b"timings")
+    (timings / "timing-1.cache").write_bytes(b"of another preset")
+    arguments = [
+        "--work", str(work), "--out", str(out), "--presets", str(preset), "--minutes", "1", "--session", "chain",
+        "--also", "onnxruntime-cuda:fp16", "--build-options", "--jobs 6 --level 1", "--beside", "--timings", str(timings),
+        "--source", str(tmp_path), "--tests", "tests/gpu -x", "--steps", "77",
+    ]  # fmt: skip
+    assert main(arguments) == 0
+    lines = [line for line in asked.read_text().splitlines() if ".chain_table " not in line]
+    main_module, bench = "-m videoscene_rt.cli.main", "-m videoscene_rt.bench"
+    build = f"LAB_PYTHON {main_module} build {bundle} --backend"
+    builds = [
+        f"{build} tensorrt --precision fp16 --json --jobs 6 --level 1",
+        f"{build} tensorrt --precision int8 --json --jobs 6 --level 1",
+        f"{build} onnxruntime-cuda --precision fp16 --json",
+    ]
+    gputests = f"{tmp_path} {bundle} {work}/records/gputests"
+    expected = [
+        f"TORCH_PYTHON {main_module} export --preset {preset} --out {bundle} --json --force",
+        *builds,
+        f"LAB_PYTHON {bench}.h100.kernels {tmp_path} {work}/kernels {work}/records/kernels.json",
+        f"LAB_PYTHON {bench}.h100.gputests {gputests}.lab.json tests/gpu -x",
+        f"TORCH_PYTHON {bench}.h100.gputests {gputests}.torch.json tests/gpu -x",
+        *builds,
+        f"LAB_PYTHON {bench}.splat_bench {work}/requests/splat.json",
+        *[f"LAB_PYTHON {bench}.chain_bench"] * 2,
+        *[f"TORCH_PYTHON {bench}.torch_step"] * 2,
+        *[f"LAB_PYTHON {bench}.equality"] * 2,
+    ]
+    # The builds run in the background, beside the phase kernels.
+    assert sorted(lines[1:5]) == sorted(expected[1:5])
+    for line, start in zip(lines[:1] + lines[5:], expected[:1] + expected[5:], strict=True):
+        assert line.startswith(start)
+    told = {path.stem: json.loads(path.read_text()) for path in (work / "requests").iterdir()}
+    assert told["torch_step.small.eager"]["kernels"] == str(library)
+    assert told["chain_bench.small.tensorrt.fp16"]["settings"] == {"iterations": 77, "seconds": 0.0}
+    assert (bundle / "engines" / "timing-0.cache").read_bytes() == b"timings"
+    assert not (bundle / "engines" / "timing-1.cache").exists()
+    with tarfile.open(out / "results.tar.gz") as archive:
+        assert "timings/small/timing-0.cache" in archive.getnames()
+    rebuilds = json.loads((work / "records" / "rebuild.json").read_text())["rebuilds"]
+    assert set(rebuilds) == {"small.tensorrt.fp16", "small.tensorrt.int8", "small.onnxruntime-cuda.fp16"}
+
+
+def test_a_rehearsal_of_the_chain_session(preset: Path, small_bundle: Path, tmp_path: Path) -> None:
+    work, out = tmp_path / "work", tmp_path / "out"
+    work.mkdir()
+    (work / "small.bundle").symlink_to(small_bundle)
+    (work / "state.json").write_text('{"export.small": {"status": "done"}}')
+    arguments = [
+        "--work", str(work), "--out", str(out), "--presets", str(preset), "--rehearse", "--steps", "3",
+        "--phases", "export,build,wait,rebuild,chain,torch_step,equality",
+    ]  # fmt: skip
+    assert main(arguments) == 0
+    state = json.loads((out / "state.json").read_text())
+    assert {entry["status"] for entry in state.values()} == {"done"}
+    table = (out / "table.md").read_text()
+    assert "| onnxruntime fp32 chain-enqueue | step.scene | 3 |" in table
+    assert "| torch fp32 eager | host | 3 |" in table
+    assert "- held: 3 equal steps, stage by stage" in table
+    assert main([*arguments[:-1], "build,chain,torch_step,equality"]) == 0, "what is done is not done again"
+
+
+def test_a_phase_that_does_not_exist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--work", str(tmp_path), "--out", str(tmp_path), "--phases", "export,nonesuch"])
+    assert "there is no phase 'nonesuch'" in capsys.readouterr().err
