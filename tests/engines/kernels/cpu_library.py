@@ -41,7 +41,7 @@ class CpuLibrary:
             pytest.skip("no C++ compiler to build the kernels' arithmetic with")
         path = folder / "libsplat_cpu.so"
         source = HERE / "native" / "splat_cpu.cpp"
-        command = (compiler, *FLAGS, *flags, f"-I{KERNELS}", str(source), "-o", str(path))
+        command = (compiler, *FLAGS, *flags, f"-I{KERNELS}", f"-I{KERNELS / 'native'}", str(source), "-o", str(path))
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         self._library = ctypes.CDLL(str(path))
@@ -50,6 +50,13 @@ class CpuLibrary:
     def frame_keys(self, height: int, width: int, radius: int) -> int:
         """Keys of one frame."""
         return int(self._library.splat_cpu_frame_keys(height, width, radius))
+
+    def plan(self, sizes: tuple[int, int, int, int, int], group_frames: int, l2_bytes: int, overlap: bool) -> list[int]:
+        """The C library's plan; sizes are frames, height, width, max_points and radius."""
+        given = _Sizes(*sizes, group_frames, 1, 0.0)
+        out = (ctypes.c_int64 * 7)()
+        self._library.splat_cpu_plan(ctypes.byref(given), ctypes.c_int64(l2_bytes), overlap, out)
+        return list(out)
 
     def launch(self, kernel: str, blocks: int, arguments: int, drawn: int, resolved: int) -> int:
         """Do on the host what a kernel does; 0, or why not."""

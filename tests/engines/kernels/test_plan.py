@@ -17,6 +17,11 @@ H100_L2 = 50 * 2**20
 PUBLISHED = SplatSizes(49, 480, 720, 1_000_000, 1)
 
 
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> CpuLibrary:
+    return CpuLibrary(tmp_path_factory.mktemp("plan"))
+
+
 def test_the_published_size_on_an_h100() -> None:
     plan = SplatPlan(PUBLISHED, SplatTuning(), H100_L2)
     assert (plan.group_frames, plan.groups, len(plan.steps)) == (7, 7, 15)
@@ -54,12 +59,40 @@ def test_every_frame_is_drawn_and_then_resolved_once(
     assert drawn == resolved == list(range(plan.groups))
 
 
-def test_the_layout_is_the_kernels(tmp_path_factory: pytest.TempPathFactory) -> None:
-    library = CpuLibrary(tmp_path_factory.mktemp("layout"))
+def test_the_layout_is_the_kernels(library: CpuLibrary) -> None:
     for radius in range(9):
         for height, width in ((480, 720), (13, 17), (1, 1), (128, 192)):
             assert SplatSizes(1, height, width, 1, radius).frame_keys == library.frame_keys(height, width, radius)
     assert ctypes.sizeof(SplatArguments) == 120  # splat.cu asserts the same
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    frames=st.integers(1, 600),
+    size=st.tuples(st.integers(1, 900), st.integers(1, 900)),
+    points=st.integers(1, 2**24),
+    radius=st.integers(0, 8),
+    cache=st.one_of(st.integers(0, 2**27), st.sampled_from([50 * 2**20, 4 * 2**20])),
+    overlap=st.booleans(),
+    group_frames=st.integers(0, 60),
+)
+def test_the_c_library_plans_the_same(
+    library: CpuLibrary,
+    frames: int,
+    size: tuple[int, int],
+    points: int,
+    radius: int,
+    cache: int,
+    overlap: bool,
+    group_frames: int,
+) -> None:
+    tuning = SplatTuning(overlap=overlap, group_frames=group_frames or None)
+    ours = SplatPlan(SplatSizes(frames, *size, points, radius), tuning, cache)
+    theirs = library.plan((frames, *size, points, radius), group_frames, cache, overlap)
+    assert theirs == [
+        ours.sizes.frame_keys, ours.group_frames, ours.groups, ours.buffers, ours.point_blocks, ours.key_bytes,
+        ours.scratch_bytes,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

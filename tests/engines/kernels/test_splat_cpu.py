@@ -119,8 +119,7 @@ def test_any_scene(
     assert_same(library.render(feed, SMALL.canvas(radius), group_frames), wanted)
 
 
-@pytest.mark.parametrize("radius", [0, 1, 2])
-@pytest.mark.parametrize("which", ["motorcycle", "garden"])
+@pytest.mark.parametrize(("which", "radius"), [("motorcycle", 1), ("garden", 0), ("garden", 1), ("garden", 2)])
 def test_real_clouds(library: CpuLibrary, which: str, radius: int) -> None:
     sizes = Sizes(3, 128, 192, 0)
     feed = real_feed(which, sizes.frames, sizes.height, sizes.width)

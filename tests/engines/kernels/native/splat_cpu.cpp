@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "splat.cu"
+#include "splat_plan.h"
 
 namespace {
 
@@ -93,6 +94,14 @@ int splat_cpu_render(const SplatCpuSizes *sizes, const float *xyz, const uint8_t
     if (s.buffers == 1 && group + 1 < groups) draw(s, group + 1);
   }
   return 0;
+}
+
+void splat_cpu_plan(const SplatCpuSizes *s, int64_t l2_bytes, int32_t overlap, int64_t out[7]) {
+  const vsrt::SplatPlan p = vsrt::splat_plan(s->frames, s->height, s->width, s->max_points, s->radius, s->group_frames,
+                                             overlap != 0, l2_bytes, VSRT_THREADS);
+  const int64_t values[] = {p.frame_keys,   p.group_frames, p.groups,         p.buffers,
+                            p.point_blocks, p.key_bytes,    p.workspace_bytes};
+  std::copy_n(values, 7, out);
 }
 
 int splat_cpu_launch(const char *kernel, uint32_t blocks, const void *arguments, int32_t drawn, int32_t resolved) {

@@ -24,6 +24,9 @@ int splat_cpu_render(const SplatCpuSizes *sizes, const float *xyz, const uint8_t
                      const float *world_to_camera, const float *intrinsics, uint8_t *frames, float *depth,
                      uint8_t *hole_mask);
 
+/* The C library's plan for these sizes: frame_keys, group_frames, groups, buffers, point_blocks, key_bytes, workspace_bytes. */
+void splat_cpu_plan(const SplatCpuSizes *sizes, int64_t l2_bytes, int32_t overlap, int64_t out[7]);
+
 /* Does what a kernel of splat.cu does, by its name, with its arguments: `arguments` points to a SplatArguments whose pointers
  * are the host's. Returns 0, 1 for a name that no kernel has, 2 for a number of blocks that the kernel does not expect. */
 int splat_cpu_launch(const char *kernel, uint32_t blocks, const void *arguments, int32_t drawn, int32_t resolved);
