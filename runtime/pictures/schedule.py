@@ -118,7 +118,7 @@ def _caption(found: Layout) -> str:
 
 
 def _draw_axis(draw: ImageDraw.ImageDraw, place: _Place, found: Layout) -> None:
-    marks = ticks(found.span, most=max(2, (place.right - place.left) // 90))
+    marks = ticks(found.span, most=max(3, (place.right - place.left) // 90))
     for mark in marks:
         x, label = place.x(mark), f"{mark:.6g}" + (" ms" if mark == marks[-1] else "")
         draw.line([(x, place.top), (x, place.bottom + 6)], fill=_GRID)

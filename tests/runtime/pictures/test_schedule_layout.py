@@ -88,7 +88,7 @@ def test_times_that_are_not_this_schedules_are_refused(times: tuple[StageTime, .
         layout(EDGE, times)
 
 
-@given(st.floats(1e-4, 1e6), st.integers(2, 20))
+@given(st.floats(1e-4, 1e6), st.integers(3, 20))
 def test_ticks_are_round_and_not_too_many(span: float, most: int) -> None:
     marks = ticks(span, most)
     assert marks[0] == 0
