@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.gpu.built import Built
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.cuda.device import CudaDevice
 from videoscene_rt.engines.errors import BackendError
@@ -49,16 +50,19 @@ def bundle(request: pytest.FixtureRequest) -> Bundle:
     return Bundle.open(request.getfixturevalue("small_bundle"))
 
 
-@pytest.fixture(scope="session", params=["tensorrt", "onnxruntime-cuda"])
+@pytest.fixture(scope="session", params=["tensorrt", "onnxruntime-cuda", "hosted"])
 def built(
     request: pytest.FixtureRequest, cuda: CudaDevice, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, str, str]:
-    """A bundle with engines: its folder, backend and precision. TensorRT's are those of VSRT_BUNDLE; ONNX Runtime's are made here."""
+) -> Built:
+    """A bundle with engines. TensorRT's are those of VSRT_BUNDLE; ONNX Runtime's are made here; "hosted" needs none."""
+    backend = str(request.param)
+    if backend == "hosted":
+        pytest.importorskip("onnxruntime", reason="no ONNX Runtime")
+        return Built(bundle.folder, backend, "fp32")
     from videoscene_rt.cli.main import main
     from videoscene_rt.engines.platform import platform
     from videoscene_rt.engines.store.store import EngineStore
 
-    backend = str(request.param)
     try:
         platform(backend)
     except BackendError as error:
@@ -66,10 +70,10 @@ def built(
     pairs = EngineStore(bundle.folder).selected().pairs
     for precision in ("fp16", "int8", "fp32"):
         if f"{backend}/{precision}" in pairs:
-            return bundle.folder, backend, precision
+            return Built(bundle.folder, backend, precision)
     if backend != "onnxruntime-cuda":
         pytest.skip(f"VSRT_BUNDLE names no bundle with engines of {backend}")
     folder = tmp_path_factory.mktemp("built") / "built.bundle"
     shutil.copytree(bundle.folder, folder)
     assert main(["build", str(folder), "--backend", backend]) == 0
-    return folder, backend, "fp32"
+    return Built(folder, backend, "fp32")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.gpu.built import Built
 from tests.support.scenes import scene
 from videoscene_rt import InputError, Pipeline
 
@@ -29,9 +29,8 @@ def cupy(cuda: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def pipeline(built: tuple[Path, str, str]) -> Iterator[Pipeline]:
-    folder, backend, precision = built
-    with Pipeline.load(folder, backend, precision) as pipeline:
+def pipeline(built: Built) -> Iterator[Pipeline]:
+    with built.load() as pipeline:
         yield pipeline
 
 
@@ -91,9 +90,8 @@ def test_the_next_steps_wait_for_torch_to_have_read(torch: Any, pipeline: Pipeli
         assert np.array_equal(seen.cpu().numpy(), expected), turn
 
 
-def test_torch_memory_is_bound(torch: Any, built: tuple[Path, str, str]) -> None:
-    folder, backend, precision = built
-    with Pipeline.load(folder, backend, precision, slots=1) as pipeline:
+def test_torch_memory_is_bound(torch: Any, built: Built) -> None:
+    with built.load(slots=1) as pipeline:
         inputs = tensors(pipeline, 6)
         expected = pipeline.step(inputs).copy().frames
         cloud = torch.zeros((pipeline.preset.max_points, 3), device="cuda")
