@@ -79,7 +79,12 @@ def layout(schedule: Schedule, times: Sequence[StageTime] | None = None) -> Layo
 
 
 def ticks(span: float, most: int = 12) -> tuple[float, ...]:
-    """Round numbers (1, 2 or 5 times a power of ten apart) from 0 to ``span``: at least two, at most ``most`` + 1; ``most`` is at least 3."""
+    """Round numbers, 1, 2 or 5 times a power of ten apart, from 0 to ``span``: two or more, at most ``most`` + 1 of them.
+
+    Args:
+        span: where the last one is, or before; 0 has but one.
+        most: at least 3.
+    """
     if span <= 0:
         return (0.0,)
     power = 10.0 ** floor(log10(span / most))
