@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from videoscene_rt import Pipeline
 from videoscene_rt.bench.chain_facts import ChainFacts, Throughput
-from videoscene_rt.bench.chain_pipeline import Ways, facts_of, once, uploaded, whole_results
+from videoscene_rt.bench.chain_pipeline import Ways, facts_of, fill, once, uploaded, whole_results
 from videoscene_rt.bench.chain_scene import described, sources
 from videoscene_rt.bench.chain_series import SlotTimer, growth, in_flight, steps, submissions
 from videoscene_rt.bench.closed_loop import LoopSettings, Samples
@@ -23,6 +23,7 @@ from videoscene_rt.bench.measure import Work, identify, measure, record_name
 from videoscene_rt.bench.record import Record, Statistics, rounded_us, write_record
 from videoscene_rt.bench.request import Request, main
 from videoscene_rt.chain.recording_scenes import SceneSource
+from videoscene_rt.engines.backends import check_pair
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.digest import text_sha256
 from videoscene_rt.engines.errors import BackendError, InputError
@@ -68,6 +69,7 @@ def measure_chain(request: ChainRequest) -> dict[str, Any]:
     """
     if request.graphs is not None:
         raise InputError("chain_bench measures the whole step; it takes no graphs", "engine_bench measures graphs")
+    check_pair(request.backend, request.precision)
     bundle = Bundle.open(request.bundle)
     source = sources(bundle.manifest.preset, request.scenes)[0]
     scene = source.load()
@@ -99,6 +101,7 @@ def measure_mode(
         left = pipeline.chain.device.free_bytes()
         ways = Ways.of(pipeline, scene)
         flows = _flows(pipeline, ways, request.settings.iterations) if full else {}
+        fill(pipeline, scene)
         slot = pipeline.chain.slots[0]
         work = Work(
             identity=identify(

@@ -47,6 +47,14 @@ def once(pipeline: Any, given: Any) -> Arrays:
         return results(handle.result())
 
 
+def fill(pipeline: Any, given: Any) -> None:
+    """One step in every slot, so that each holds these inputs and has run."""
+    handles = [pipeline.submit(given) for _ in pipeline.chain.slots]
+    for handle in handles:
+        handle.result()
+        handle.release()
+
+
 def whole_results(pipeline: Any, scene: Scene) -> Arrays:
     """The results of one step, and z_0."""
     return {**results(pipeline.step(scene)), "z_0": pipeline.tensor("z_0")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from videoscene_rt.bench.cuda_stream import CudaTimer, capture
 from videoscene_rt.bench.inputs import Arrays, poison, seeded_inputs
@@ -14,9 +14,34 @@ from videoscene_rt.bench.record import Identity, Inputs, Record
 from videoscene_rt.bench.request import Request, main, measure_graphs
 from videoscene_rt.engines.backends import open_backend
 from videoscene_rt.engines.bundle import Bundle
-from videoscene_rt.engines.engine import Backend, Engine
+from videoscene_rt.engines.engine import Engine
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.hosted import HostedEngine
+
+
+class Runner(Protocol):
+    """What measuring one graph takes of a backend: `videoscene_rt.engines.engine.Backend` without the chain's device."""
+
+    @property
+    def name(self) -> str:
+        """See `Backend.name`."""
+
+    @property
+    def device(self) -> str:
+        """See `Backend.device`."""
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """See `Backend.versions`."""
+
+    def allocate(self, dtype: str, shape: tuple[int, ...]) -> Any:
+        """See `Backend.allocate`; the memory has ``view``, ``write`` and ``read``."""
+
+    def synchronize(self) -> None:
+        """See `Backend.synchronize`."""
+
+    def load(self, bundle: Bundle, graph: str) -> Engine:
+        """See `Backend.load`."""
 
 
 class EngineRequest(Request):
@@ -46,7 +71,7 @@ def measure_engines(request: EngineRequest) -> dict[str, Any]:
 def measure_engine(
     bundle: Bundle,
     graph: str,
-    backend: Backend,
+    backend: Runner,
     request: EngineRequest,
     engine_name: str | None = None,
     precision: str | None = None,
@@ -81,7 +106,7 @@ def measure_engine(
 
 
 def engine_work(
-    engine: Engine, backend: Backend, inputs: Arrays, identity: Identity, source: Inputs, begin: float
+    engine: Engine, backend: Runner, inputs: Arrays, identity: Identity, source: Inputs, begin: float
 ) -> Work:
     """Allocate, fill, bind and run an engine once; what is left is to measure it.
 

@@ -21,6 +21,7 @@ from videoscene_rt.bench.measure import gpu_once
 from videoscene_rt.bench.record import Inputs
 from videoscene_rt.bench.request import Request, read_request
 from videoscene_rt.bench.surroundings import GpuFacts, Host, host, versions
+from videoscene_rt.engines.backends import check_pair
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.errors import InputError, VsrtError
 from videoscene_rt.engines.platform import KINDS
@@ -66,6 +67,7 @@ def prove(request: EqualityRequest) -> EqualityRecord:
     """
     if request.graphs is not None:
         raise InputError("equality is about the whole step; it takes no graphs")
+    check_pair(request.backend, request.precision)
     begin = time.perf_counter()
     bundle = Bundle.open(request.bundle)
     found = sources(bundle.manifest.preset, request.scenes)
