@@ -278,9 +278,13 @@ VSRT_BOTH unsigned resolve_blocks(const SplatArguments &s, int group) {
 
 // The present value, from L2, while other threads lower it: never below what it becomes, so skipping by it is safe.
 __device__ __forceinline__ Key glance(const Key *at) {
+#if defined(__CUDA_ARCH__)
   Key value;
   asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];" : "=l"(value) : "l"(at) : "memory");
   return value;
+#else
+  return __atomic_load_n(at, __ATOMIC_RELAXED);
+#endif
 }
 
 // Block `block` of splat_blocks(s, group): a share of the points into up to VSRT_CAMERAS frames of a group.
