@@ -53,6 +53,7 @@ class Pipeline:
         self._chain: Chain | None = chain
         self._stepper = Stepper(chain, self.preset, noise, seed)
         self._one_step = threading.Lock()
+        self._last_lock = threading.Lock()
         self._last: Handle | None = None
 
     @classmethod
@@ -146,7 +147,7 @@ class Pipeline:
                 waits for them, so the arrays may be overwritten on it.
 
         Returns:
-            Views of the chain's memory, valid until the next step; `Result.copy` detaches them.
+            Views of the chain's memory, valid until the next `step` or `submit`; `Result.copy` detaches them.
 
         Raises:
             InputError: an argument is of the wrong type or out of range, the cloud is larger than the preset's max_points, the
@@ -156,12 +157,14 @@ class Pipeline:
         with self._one_step:
             self._forget_last()
             handle = self._begin(scene, seed, stream, _PATIENCE_S, aside=False)
-            self._last = handle
             try:
-                return handle.result()
+                result = handle.result()
             except BaseException:
-                self._forget_last()
+                handle.release()
                 raise
+            with self._last_lock:
+                self._last = handle
+            return result
 
     def submit(
         self,
@@ -181,6 +184,7 @@ class Pipeline:
             InputError: see `step`.
             BackendError: no slot became free in time.
         """
+        self._forget_last()
         return self._begin(scene, seed, stream, timeout, aside=True)
 
     def bind(self, name: str, array: Any) -> None:
@@ -259,6 +263,7 @@ class Pipeline:
 
     def _forget_last(self) -> None:
         """Give back the slot of the last `step`, whose result ends here."""
-        last, self._last = self._last, None
+        with self._last_lock:
+            last, self._last = self._last, None
         if last is not None:
             last.release()

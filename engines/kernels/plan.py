@@ -64,7 +64,7 @@ class SplatTuning:
 
     threads: int = 256
     cameras: int = 4
-    preread: bool = True
+    preread: bool = False
     point_blocks: int = 1024
     l2_share: float = 0.4
     overlap: bool = False

@@ -35,7 +35,7 @@ TUNINGS = {
     "default": SplatTuning(),
     "one frame a group": SplatTuning(group_frames=1),
     "two frames a group, overlapped": SplatTuning(group_frames=2, overlap=True),
-    "no look before": SplatTuning(preread=False, group_frames=2),
+    "a look before": SplatTuning(preread=True, group_frames=2),
     "other blocks": SplatTuning(threads=128, cameras=2, point_blocks=3, group_frames=3),
 }
 

@@ -121,4 +121,4 @@ def test_the_same_source_is_compiled_once(device: HostDriverDevice, monkeypatch:
     for radius in (1, 1, 2):
         engine_on(device, SIZES, radius, SplatTuning())
     assert len(compiled) == 2
-    assert compiled[0][3] == {"VSRT_THREADS": 256, "VSRT_CAMERAS": 4, "VSRT_PREREAD": 1, "VSRT_RADIUS": 1}
+    assert compiled[0][3] == {"VSRT_THREADS": 256, "VSRT_CAMERAS": 4, "VSRT_PREREAD": 0, "VSRT_RADIUS": 1}

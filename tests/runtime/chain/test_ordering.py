@@ -185,3 +185,17 @@ def test_the_next_step_waits_for_a_stream_that_still_reads(bundle: Bundle, monke
             pipeline.submit(given(1)).release()
             device.synchronize()
             assert np.array_equal(seen, expected[0])
+
+
+def test_a_submitted_step_takes_the_place_of_the_last_step_s_result(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from videoscene_rt import InputError
+
+    with make(bundle, monkeypatch, SimulatedDevice(0)) as pipeline:
+        result = pipeline.step(given(0))
+        held = [pipeline.submit(given(n), timeout=0) for n in range(2)]
+        with pytest.raises(InputError, match="given back for a later step"):
+            _ = result.frames
+        for handle in held:
+            handle.release()
