@@ -169,7 +169,7 @@ def _facts(
 
 
 def _flows(pipeline: Any, ways: Ways, count: int) -> dict[str, Throughput]:
-    """Before the first `Pipeline.step`, which holds a slot."""
+    """Steps in flight, by the way their inputs are given."""
     return {
         "device": in_flight(pipeline, ways.device, count, _IN_FLIGHT),
         "scene": in_flight(pipeline, ways.scene, count, _IN_FLIGHT),

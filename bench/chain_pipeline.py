@@ -42,7 +42,7 @@ def results(result: Any) -> Arrays:
 
 
 def once(pipeline: Any, given: Any) -> Arrays:
-    """The results of one step that holds no slot afterwards; `Pipeline.step` holds one until the next step."""
+    """The results of one submitted step, which holds no slot afterwards."""
     with pipeline.submit(given) as handle:
         return results(handle.result())
 

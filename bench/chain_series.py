@@ -60,7 +60,7 @@ def submissions(pipeline: Any, given: Any, settings: LoopSettings) -> Samples:
 
 
 def in_flight(pipeline: Any, given: Any, count: int, together: int) -> Throughput:
-    """Steps one behind the other, ``together`` of them submitted and not released at any time; no slot may be held before."""
+    """Steps one behind the other, ``together`` of them submitted and not released at any time."""
     _flow(pipeline, given, _SETTLING_STEPS, together)
     begin = time.perf_counter()
     _flow(pipeline, given, count, together)

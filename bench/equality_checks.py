@@ -97,7 +97,7 @@ def other_ways(pipeline: Any, world: World) -> Check:
 
 
 def in_flight(pipeline: Any, world: World) -> Check:
-    """Two scenes in turn, two steps under way at a time; before any `Pipeline.step`, which holds a slot."""
+    """Two scenes in turn, two steps under way at a time."""
     scenes = (world.scene, world.other)
     alone = [once(pipeline, scene) for scene in scenes]
     wrong: list[str] = []
@@ -147,7 +147,7 @@ def same_as(reference: Arrays, pipeline: Any, world: World, name: str) -> Check:
 ON_ONE_PIPELINE: tuple[Callable[[Any, World], Check], ...] = (
     in_flight, equal_steps, other_seed, other_scenes, other_ways, other_memory,
 )  # fmt: skip
-"""In this order: the first one needs every slot, and the last one leaves the pipeline bound."""
+"""In this order: the last one leaves the pipeline bound."""
 
 
 def differing(one: Arrays, other: Arrays) -> list[str]:
