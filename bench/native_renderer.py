@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from videoscene_rt.engines.errors import BackendError, InputError
-from videoscene_rt.engines.kernels.plan import SplatTuning
 from videoscene_rt.engines.preset import Preset
 
 ABI = 1
@@ -26,7 +25,6 @@ class SplatConfig(ctypes.Structure):
         ("near_plane", ctypes.c_float),
         ("background", ctypes.c_uint8 * 4),
         ("group_frames", ctypes.c_int32),
-        ("overlap", ctypes.c_int32),
     )
 
 
@@ -58,9 +56,8 @@ class NativeRenderer:
         frames, height, width = preset.frames, preset.height, preset.width
         settings = preset.renderer
         background = (ctypes.c_uint8 * 4)(*settings.background, 0)
-        overlap = int(SplatTuning().overlap)  # as in the chain
         self._config = SplatConfig(
-            frames, height, width, preset.max_points, settings.radius, settings.near, background, 0, overlap
+            frames, height, width, preset.max_points, settings.radius, settings.near, background, 0
         )
         nbytes = ctypes.c_size_t()
         self._check(self._library.vsrt_splat_workspace_bytes(ctypes.byref(self._config), ctypes.byref(nbytes)))

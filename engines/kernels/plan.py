@@ -57,8 +57,7 @@ class SplatTuning:
     Attributes:
         threads: of a block. cameras: that a thread projects a point into. preread: look before an atomic minimum.
         point_blocks: blocks that share the points among them.
-        l2_share: part of the L2 cache that the keys of all buffers may take.
-        overlap: two buffers: a group is resolved while the next one is drawn.
+        l2_share: part of the L2 cache that the keys may take.
         group_frames: frames of a group, whatever the cache.
     """
 
@@ -67,7 +66,6 @@ class SplatTuning:
     preread: bool = False
     point_blocks: int = 1024
     l2_share: float = 0.4
-    overlap: bool = False
     group_frames: int | None = None
 
     def defines(self, radius: int) -> dict[str, int]:
@@ -82,12 +80,11 @@ class SplatTuning:
 
 @dataclass(frozen=True)
 class Step:
-    """One launch: a kernel, its blocks, and the groups that it draws and resolves."""
+    """One launch: a kernel, its blocks, and the group that it draws or resolves."""
 
     kernel: str
     blocks: int
-    drawn: int = 0
-    resolved: int = 0
+    group: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,15 +96,10 @@ class SplatPlan:
     l2_bytes: int
 
     @property
-    def buffers(self) -> int:
-        """Groups of keys that exist at a time."""
-        return 2 if self.tuning.overlap else 1
-
-    @property
     def group_frames(self) -> int:
         """Frames of a group: as many as fit, the groups as even as they can be."""
         frames = self.sizes.frames
-        fit = int(self.l2_bytes * self.tuning.l2_share) // (self.sizes.frame_keys * _KEY_BYTES * self.buffers)
+        fit = int(self.l2_bytes * self.tuning.l2_share) // (self.sizes.frame_keys * _KEY_BYTES)
         most = self.tuning.group_frames or min(max(fit, 1), frames)
         groups = min(-(-frames // most), MAX_GROUPS)
         return -(-frames // groups)
@@ -125,8 +117,7 @@ class SplatPlan:
     @property
     def key_bytes(self) -> int:
         """Scratch for the keys; the colours lie behind it, at a multiple of 256."""
-        keys = self.buffers * self.group_frames * self.sizes.frame_keys
-        return -(-keys * _KEY_BYTES // 256) * 256
+        return -(-self.group_frames * self.sizes.frame_keys * _KEY_BYTES // 256) * 256
 
     @property
     def scratch_bytes(self) -> int:
@@ -141,17 +132,10 @@ class SplatPlan:
     @property
     def steps(self) -> tuple[Step, ...]:
         """The launches in order."""
-        resolve, both = (f"vsrt_splat_{what}_{self.sizes.radius}" for what in ("resolve", "both"))
-        steps = [Step("vsrt_splat_prepare", _PREPARE_BLOCKS), Step("vsrt_splat_points", self._drawing(0))]
+        steps = [Step("vsrt_splat_prepare", _PREPARE_BLOCKS)]
         for group in range(self.groups):
-            following, blocks = group + 1, self._resolving(group)
-            if following == self.groups:
-                steps.append(Step(resolve, blocks, resolved=group))
-            elif self.tuning.overlap:
-                steps.append(Step(both, self._drawing(following) + blocks, following, group))
-            else:
-                steps.append(Step(resolve, blocks, resolved=group))
-                steps.append(Step("vsrt_splat_points", self._drawing(following), following))
+            steps.append(Step("vsrt_splat_points", self._drawing(group), group))
+            steps.append(Step(f"vsrt_splat_resolve_{self.sizes.radius}", self._resolving(group), group))
         return tuple(steps)
 
     def _frames_of(self, group: int) -> int:

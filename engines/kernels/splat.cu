@@ -29,7 +29,7 @@
 #define VSRT_CAMERAS 4  // that a thread projects its points into
 #endif
 #ifndef VSRT_PREREAD
-#define VSRT_PREREAD 1  // look at a pixel before an atomic minimum that would lose
+#define VSRT_PREREAD 0  // look at a pixel before an atomic minimum that would lose
 #endif
 
 // Plain data, passed by value; pointers first, so that every compiler and ctypes lay it out alike.
@@ -42,13 +42,12 @@ struct SplatArguments {
   unsigned char *frames;           // [frames,height,width,3]
   float *depth;                    // [frames,height,width] metres
   unsigned char *hole_mask;        // [frames,height,width]
-  unsigned long long *keys;        // scratch: [buffers,group_frames,key_rows,key_pitch]
+  unsigned long long *keys;        // scratch: [group_frames,key_rows,key_pitch]
   unsigned int *colours;           // scratch: [max_points], red in the lowest byte
   int frame_count, height, width;  // (width + 2·radius)·(height + 2·radius + 1) ≤ 2^24
   int max_points;                  // ≤ 2^24
   int radius;                      // 0 … 8
   int group_frames;                // frames of a group; at most MAX_GROUPS groups
-  int buffers;                     // 1, or 2: one is resolved while the next is drawn
   int point_blocks;                // blocks that share the points among them
   float near_plane;                // metres
   unsigned int background;         // red in the lowest byte
@@ -58,7 +57,7 @@ namespace vsrt {
 
 typedef unsigned long long Key;
 
-static_assert(sizeof(SplatArguments) == 10 * 8 + 10 * 4, "the host lays it out without gaps");
+static_assert(sizeof(SplatArguments) == 10 * 8 + 9 * 4 + 4, "the host lays it out alike: no gap but at the end");
 static_assert(VSRT_THREADS % 32 == 0 && VSRT_THREADS <= 1024, "blocks are whole warps");
 
 [[maybe_unused]] constexpr int MAX_RADIUS = 8;
@@ -140,9 +139,7 @@ VSRT_BOTH int frames_of_group(const SplatArguments &s, int group) {
   return left < s.group_frames ? left : s.group_frames;
 }
 
-VSRT_BOTH Key *keys_of_frame(const SplatArguments &s, int group, int frame_in_group) {
-  return s.keys + ((size_t)(group % s.buffers) * s.group_frames + frame_in_group) * frame_keys(s);
-}
+VSRT_BOTH Key *keys_of_frame(const SplatArguments &s, int frame_in_group) { return s.keys + frame_in_group * frame_keys(s); }
 
 VSRT_BOTH int points_in_use(const SplatArguments &s) {
   const int given = *s.num_points;
@@ -298,7 +295,7 @@ __device__ __forceinline__ void splat_block(const SplatArguments &s, int group, 
     cameras[i / CAMERA_FLOATS][i % CAMERA_FLOATS] =
         camera_element(s, group * s.group_frames + chunk + i / CAMERA_FLOATS, i % CAMERA_FLOATS);
   __syncthreads();
-  Key *const keys = keys_of_frame(s, group, chunk);
+  Key *const keys = keys_of_frame(s, chunk);
   const size_t step = frame_keys(s);
   const unsigned epoch = group_epoch(s, group);
   for (int i = share * VSRT_THREADS + threadIdx.x; i < points; i += s.point_blocks * VSRT_THREADS) {
@@ -345,7 +342,7 @@ __device__ __forceinline__ void resolve_block(const SplatArguments &s, int group
   const bool whole = s.width % SIDE == 0;  // every lane has four pixels of a row or none, and they are aligned
   if (x0 < s.width) {
     Key best[SIDE][SIDE];
-    patch_minima<R>(s, keys_of_frame(s, group, frame_in_group), x0, y0, best);
+    patch_minima<R>(s, keys_of_frame(s, frame_in_group), x0, y0, best);
     const unsigned epoch = group_epoch(s, group);
     VSRT_UNROLL
     for (int y = 0; y < SIDE; ++y) {
@@ -392,9 +389,9 @@ __device__ __forceinline__ void resolve_block(const SplatArguments &s, int group
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
 
 // Before the first group: every key empty, every point's colour in one word. Any number of blocks.
-extern "C" __global__ void __launch_bounds__(VSRT_THREADS) vsrt_splat_prepare(SplatArguments s, int, int) {
+extern "C" __global__ void __launch_bounds__(VSRT_THREADS) vsrt_splat_prepare(SplatArguments s, int) {
   const size_t first = (size_t)blockIdx.x * VSRT_THREADS + threadIdx.x, step = (size_t)gridDim.x * VSRT_THREADS;
-  const size_t pairs = s.buffers * s.group_frames * vsrt::frame_keys(s) / 2;
+  const size_t pairs = s.group_frames * vsrt::frame_keys(s) / 2;
   for (size_t i = first; i < pairs; i += step)
     reinterpret_cast<ulonglong2 *>(s.keys)[i] = make_ulonglong2(vsrt::EMPTY, vsrt::EMPTY);
   const size_t points = vsrt::points_in_use(s);
@@ -402,23 +399,14 @@ extern "C" __global__ void __launch_bounds__(VSRT_THREADS) vsrt_splat_prepare(Sp
 }
 
 // Draw one group: splat_blocks blocks.
-extern "C" __global__ void __launch_bounds__(VSRT_THREADS) vsrt_splat_points(SplatArguments s, int group, int) {
+extern "C" __global__ void __launch_bounds__(VSRT_THREADS) vsrt_splat_points(SplatArguments s, int group) {
   vsrt::splat_block(s, group, blockIdx.x);
 }
 
-// For each radius: resolve one group (resolve_blocks blocks), or do so while the next group is drawn into the other buffer
-// (splat_blocks of the one and then resolve_blocks of the other).
+// Resolve one group, for each radius: resolve_blocks blocks.
 #define VSRT_RESOLVE(R)                                                                                             \
-  extern "C" __global__ void __launch_bounds__(VSRT_THREADS) vsrt_splat_resolve_##R(SplatArguments s, int, int group) { \
+  extern "C" __global__ void __launch_bounds__(VSRT_THREADS) vsrt_splat_resolve_##R(SplatArguments s, int group) { \
     vsrt::resolve_block<R>(s, group, blockIdx.x);                                                                   \
-  }                                                                                                                 \
-  extern "C" __global__ void __launch_bounds__(VSRT_THREADS)                                                        \
-      vsrt_splat_both_##R(SplatArguments s, int drawn, int resolved) {                                              \
-    const unsigned first = vsrt::splat_blocks(s, drawn);                                                            \
-    if (blockIdx.x < first)                                                                                         \
-      vsrt::splat_block(s, drawn, blockIdx.x);                                                                      \
-    else                                                                                                            \
-      vsrt::resolve_block<R>(s, resolved, blockIdx.x - first);                                                      \
   }
 #define VSRT_RESOLVE_ONE(R) VSRT_RESOLVE(R)
 

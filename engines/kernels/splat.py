@@ -29,7 +29,7 @@ class SplatArguments(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in (*_BOUND, "keys", "colours")),
         *((name, ctypes.c_int32) for name in ("frame_count", "height", "width", "max_points")),
-        *((name, ctypes.c_int32) for name in ("radius", "group_frames", "buffers", "point_blocks")),
+        *((name, ctypes.c_int32) for name in ("radius", "group_frames", "point_blocks")),
         ("near_plane", ctypes.c_float),
         ("background", ctypes.c_uint32),
     )
@@ -115,7 +115,7 @@ class SplatContext:
             launch(handle)
 
     def _launch(self, step: Step, function: int, plan: SplatPlan) -> Launch:
-        arguments = (self._arguments, ctypes.c_int32(step.drawn), ctypes.c_int32(step.resolved))
+        arguments = (self._arguments, ctypes.c_int32(step.group))
         return Launch(self._device, function, step.blocks, plan.tuning.threads, arguments)
 
 
@@ -157,7 +157,6 @@ def _arguments(plan: SplatPlan, settings: RendererSettings, scratch: int) -> Spl
         max_points=sizes.max_points,
         radius=sizes.radius,
         group_frames=plan.group_frames,
-        buffers=plan.buffers,
         point_blocks=plan.point_blocks,
         near_plane=settings.near,
         background=red | green << 8 | blue << 16,

@@ -42,7 +42,7 @@ LAYOUT = """
 #include <stdio.h>
 int main(void) {
   printf("%zu %zu\\n", sizeof(VsrtSplatConfig), sizeof(VsrtSplatBuffers));
-  printf("%zu %zu\\n", offsetof(VsrtSplatConfig, near_plane), offsetof(VsrtSplatConfig, overlap));
+  printf("%zu %zu\\n", offsetof(VsrtSplatConfig, near_plane), offsetof(VsrtSplatConfig, group_frames));
   printf("%zu %zu\\n", offsetof(VsrtSplatBuffers, hole_mask), offsetof(VsrtSplatBuffers, workspace_bytes));
 }
 """
@@ -74,7 +74,7 @@ def test_the_structs_are_the_headers(tmp_path: Path) -> None:
 
     done = subprocess.run([str(compiled(tmp_path, LAYOUT))], capture_output=True, text=True, check=True)
     assert [int(number) for number in done.stdout.split()] == [
-        ctypes.sizeof(SplatConfig), ctypes.sizeof(SplatBuffers), SplatConfig.near_plane.offset, SplatConfig.overlap.offset,
+        ctypes.sizeof(SplatConfig), ctypes.sizeof(SplatBuffers), SplatConfig.near_plane.offset, SplatConfig.group_frames.offset,
         SplatBuffers.hole_mask.offset, SplatBuffers.workspace_bytes.offset,
     ]  # fmt: skip
 

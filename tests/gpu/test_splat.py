@@ -34,7 +34,7 @@ SIZES = Sizes(5, 24, 40, 3000)
 TUNINGS = {
     "default": SplatTuning(),
     "one frame a group": SplatTuning(group_frames=1),
-    "two frames a group, overlapped": SplatTuning(group_frames=2, overlap=True),
+    "two frames a group": SplatTuning(group_frames=2),
     "a look before": SplatTuning(preread=True, group_frames=2),
     "other blocks": SplatTuning(threads=128, cameras=2, point_blocks=3, group_frames=3),
 }
@@ -130,13 +130,12 @@ def test_real_clouds(cuda: CudaDevice, which: str, radius: int) -> None:
     assert wanted[2].mean() < 0.9, "it is in view"
 
 
-@pytest.mark.parametrize("overlap", [False, True])
-def test_the_published_size(cuda: CudaDevice, overlap: bool) -> None:
+def test_the_published_size(cuda: CudaDevice) -> None:
     """The garden on 49 frames of 480×720, buffers of a million points: every bit of some frames of several groups."""
     feed = real_feed("garden", 49, 480, 720, max_points=1_000_000)
     sizes = Sizes(49, 480, 720, 1_000_000)
     canvas = sizes.canvas(1)
-    rig = Rig(cuda, sizes, canvas, SplatTuning(overlap=overlap))
+    rig = Rig(cuda, sizes, canvas)
     found = rig.render(feed)
     few = np.array([0, 6, 7, 24, 48])
     feed |= {name: feed[name][few] for name in ("world_to_camera", "intrinsics")}
@@ -184,7 +183,7 @@ def test_it_is_the_traced_graph(cuda: CudaDevice, traced: tuple[object, Sizes, C
         assert_same(rig.render(feed), session.run(list(OUTPUTS), feed), f"seed {seed}")  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("tuning", ["default", "two frames a group, overlapped"])
+@pytest.mark.parametrize("tuning", ["default", "two frames a group"])
 def test_captured_and_replayed(cuda: CudaDevice, tuning: str) -> None:
     """A graph reads what the buffers hold when it runs, and does what the calls did, on another stream as well."""
     canvas = SIZES.canvas(1)

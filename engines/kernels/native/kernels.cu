@@ -10,15 +10,12 @@
 
 namespace {
 
-typedef void (*Kernel)(SplatArguments, int, int);
+typedef void (*Kernel)(SplatArguments, int);
 
 const Kernel RESOLVE[] = {vsrt_splat_resolve_0, vsrt_splat_resolve_1, vsrt_splat_resolve_2,
                           vsrt_splat_resolve_3, vsrt_splat_resolve_4, vsrt_splat_resolve_5,
                           vsrt_splat_resolve_6, vsrt_splat_resolve_7, vsrt_splat_resolve_8};
-const Kernel BOTH[] = {vsrt_splat_both_0, vsrt_splat_both_1, vsrt_splat_both_2, vsrt_splat_both_3, vsrt_splat_both_4,
-                       vsrt_splat_both_5, vsrt_splat_both_6, vsrt_splat_both_7, vsrt_splat_both_8};
 static_assert(sizeof(RESOLVE) / sizeof(Kernel) == vsrt::MAX_RADIUS + 1, "a kernel for each radius");
-static_assert(sizeof(BOTH) / sizeof(Kernel) == vsrt::MAX_RADIUS + 1, "a kernel for each radius");
 
 VsrtStatus status_of(cudaError_t error) { return error == cudaSuccess ? VSRT_OK : VSRT_CUDA_ERROR + (int32_t)error; }
 
@@ -28,7 +25,7 @@ VsrtStatus plan_of(const VsrtSplatConfig &c, vsrt::SplatPlan &plan) {
   cudaError_t error = cudaGetDevice(&device);
   if (error == cudaSuccess) error = cudaDeviceGetAttribute(&l2_bytes, cudaDevAttrL2CacheSize, device);
   if (error != cudaSuccess) return status_of(error);
-  plan = vsrt::splat_plan(c.frames, c.height, c.width, c.max_points, c.radius, c.group_frames, c.overlap != 0, l2_bytes,
+  plan = vsrt::splat_plan(c.frames, c.height, c.width, c.max_points, c.radius, c.group_frames, l2_bytes,
                           VSRT_THREADS);
   return VSRT_OK;
 }
@@ -51,31 +48,22 @@ SplatArguments arguments_of(const VsrtSplatConfig &c, const VsrtSplatBuffers &b,
   s.keys = static_cast<unsigned long long *>(b.workspace);
   s.colours = reinterpret_cast<unsigned *>(static_cast<char *>(b.workspace) + plan.key_bytes);
   s.frame_count = c.frames, s.height = c.height, s.width = c.width, s.max_points = c.max_points, s.radius = c.radius;
-  s.group_frames = (int)plan.group_frames, s.buffers = (int)plan.buffers, s.point_blocks = (int)plan.point_blocks;
+  s.group_frames = (int)plan.group_frames, s.point_blocks = (int)plan.point_blocks;
   s.near_plane = c.near_plane, s.background = vsrt::pack_colour(c.background);
   return s;
 }
 
-cudaError_t launch(Kernel kernel, int64_t blocks, SplatArguments &s, int drawn, int resolved, cudaStream_t stream) {
-  void *arguments[] = {&s, &drawn, &resolved};
+cudaError_t launch(Kernel kernel, int64_t blocks, SplatArguments &s, int group, cudaStream_t stream) {
+  void *arguments[] = {&s, &group};
   return cudaLaunchKernel(reinterpret_cast<const void *>(kernel), dim3((unsigned)blocks), dim3(VSRT_THREADS), arguments,
                           0, stream);
 }
 
 cudaError_t render(SplatArguments &s, cudaStream_t stream) {
-  const int groups = vsrt::group_count(s);
-  cudaError_t error = launch(vsrt_splat_prepare, vsrt::PREPARE_BLOCKS, s, 0, 0, stream);
-  if (error == cudaSuccess) error = launch(vsrt_splat_points, vsrt::splat_blocks(s, 0), s, 0, 0, stream);
-  for (int group = 0; group < groups && error == cudaSuccess; ++group) {
-    const int following = group + 1;
-    const int64_t blocks = vsrt::resolve_blocks(s, group);
-    if (following < groups && s.buffers == 2) {
-      error = launch(BOTH[s.radius], vsrt::splat_blocks(s, following) + blocks, s, following, group, stream);
-      continue;
-    }
-    error = launch(RESOLVE[s.radius], blocks, s, 0, group, stream);
-    if (following < groups && error == cudaSuccess)
-      error = launch(vsrt_splat_points, vsrt::splat_blocks(s, following), s, following, 0, stream);
+  cudaError_t error = launch(vsrt_splat_prepare, vsrt::PREPARE_BLOCKS, s, 0, stream);
+  for (int group = 0; group < vsrt::group_count(s) && error == cudaSuccess; ++group) {
+    error = launch(vsrt_splat_points, vsrt::splat_blocks(s, group), s, group, stream);
+    if (error == cudaSuccess) error = launch(RESOLVE[s.radius], vsrt::resolve_blocks(s, group), s, group, stream);
   }
   return error;
 }

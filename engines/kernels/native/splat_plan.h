@@ -9,7 +9,7 @@
 namespace vsrt {
 
 struct SplatPlan {
-  int64_t frame_keys, group_frames, groups, buffers, point_blocks, key_bytes, workspace_bytes;
+  int64_t frame_keys, group_frames, groups, point_blocks, key_bytes, workspace_bytes;
 };
 
 constexpr int64_t L2_NUMERATOR = 2, L2_DENOMINATOR = 5;  // the part of the L2 cache that the keys may take
@@ -26,16 +26,15 @@ inline bool drawable(int64_t frames, int64_t height, int64_t width, int64_t max_
 
 // group_frames 0: as many as fit.
 inline SplatPlan splat_plan(int64_t frames, int64_t height, int64_t width, int64_t max_points, int64_t radius,
-                            int64_t group_frames, bool overlap, int64_t l2_bytes, int64_t threads) {
+                            int64_t group_frames, int64_t l2_bytes, int64_t threads) {
   SplatPlan plan{};
   plan.frame_keys = (rounded_up(width, 4) + 2 * rounded_up(radius, 4)) * (rounded_up(height, 4) + 2 * radius);
-  plan.buffers = overlap ? 2 : 1;
-  const int64_t fit = l2_bytes * L2_NUMERATOR / L2_DENOMINATOR / (plan.frame_keys * 8 * plan.buffers);
+  const int64_t fit = l2_bytes * L2_NUMERATOR / L2_DENOMINATOR / (plan.frame_keys * 8);
   const int64_t most = group_frames > 0 ? group_frames : std::min(std::max<int64_t>(fit, 1), frames);
   plan.group_frames = in_parts(frames, std::min<int64_t>(in_parts(frames, most), 511));
   plan.groups = in_parts(frames, plan.group_frames);
   plan.point_blocks = std::min(in_parts(max_points, threads), POINT_BLOCKS);
-  plan.key_bytes = rounded_up(plan.buffers * plan.group_frames * plan.frame_keys * 8, 256);
+  plan.key_bytes = rounded_up(plan.group_frames * plan.frame_keys * 8, 256);
   plan.workspace_bytes = plan.key_bytes + 4 * max_points;
   return plan;
 }

@@ -40,7 +40,6 @@ typedef struct VsrtSplatConfig {
   float near_plane;              /* metres; points with z <= near_plane are dropped */
   uint8_t background[4];         /* red, green, blue of holes; the fourth is not read */
   int32_t group_frames;          /* frames rendered at a time; 0: as many as keep their keys in the L2 cache */
-  int32_t overlap;               /* 1: resolve a group of frames while the next one is drawn */
 } VsrtSplatConfig;
 
 /* Dense device memory. xyz and rgb are read up to num_points, which is clamped to 0 ... P when the work runs. */
@@ -66,7 +65,7 @@ VSRT_API const char *vsrt_status_string(VsrtStatus status);
 /* How much workspace a configuration needs on the current device. */
 VSRT_API VsrtStatus vsrt_splat_workspace_bytes(const VsrtSplatConfig *config, size_t *bytes);
 
-/* Render. stream: a cudaStream_t or CUstream. The same bits come out for every stream, device, group_frames and overlap. */
+/* Render. stream: a cudaStream_t or CUstream. The same bits come out for every stream, device and group_frames. */
 VSRT_API VsrtStatus vsrt_splat_enqueue(const VsrtSplatConfig *config, const VsrtSplatBuffers *buffers, void *stream);
 
 /* status[0] = how many of values[0 ... count) are not finite, status[1] = *timestep. status may be mapped host memory.

@@ -22,7 +22,7 @@ FLAGS = ("-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off"
 class _Sizes(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_int32) for name in ("frames", "height", "width", "max_points")),
-        *((name, ctypes.c_int32) for name in ("radius", "group_frames", "buffers")),
+        *((name, ctypes.c_int32) for name in ("radius", "group_frames")),
         ("near_plane", ctypes.c_float),
         ("background", ctypes.c_uint8 * 3),
     )
@@ -51,24 +51,24 @@ class CpuLibrary:
         """Keys of one frame."""
         return int(self._library.splat_cpu_frame_keys(height, width, radius))
 
-    def plan(self, sizes: tuple[int, int, int, int, int], group_frames: int, l2_bytes: int, overlap: bool) -> list[int]:
+    def plan(self, sizes: tuple[int, int, int, int, int], group_frames: int, l2_bytes: int) -> list[int]:
         """The C library's plan; sizes are frames, height, width, max_points and radius."""
-        given = _Sizes(*sizes, group_frames, 1, 0.0)
-        out = (ctypes.c_int64 * 7)()
-        self._library.splat_cpu_plan(ctypes.byref(given), ctypes.c_int64(l2_bytes), overlap, out)
+        given = _Sizes(*sizes, group_frames, 0.0)
+        out = (ctypes.c_int64 * 6)()
+        self._library.splat_cpu_plan(ctypes.byref(given), ctypes.c_int64(l2_bytes), out)
         return list(out)
 
-    def launch(self, kernel: str, blocks: int, arguments: int, drawn: int, resolved: int) -> int:
+    def launch(self, kernel: str, blocks: int, arguments: int, group: int) -> int:
         """Do on the host what a kernel does; 0, or why not."""
         pointer = ctypes.c_void_p(arguments)
-        return int(self._library.splat_cpu_launch(kernel.encode(), blocks, pointer, drawn, resolved))
+        return int(self._library.splat_cpu_launch(kernel.encode(), blocks, pointer, group))
 
-    def render(self, feed: Feed, canvas: Canvas, group_frames: int = 1, buffers: int = 1) -> list[np.ndarray]:
+    def render(self, feed: Feed, canvas: Canvas, group_frames: int = 1) -> list[np.ndarray]:
         """frames, depth and hole_mask; what is not written keeps a pattern that no right result has."""
         count, height, width = len(feed["world_to_camera"]), canvas.height, canvas.width
         background = (ctypes.c_uint8 * 3)(*canvas.background)
         points = len(feed["xyz"])
-        sizes = _Sizes(count, height, width, points, canvas.radius, group_frames, buffers, canvas.near, background)
+        sizes = _Sizes(count, height, width, points, canvas.radius, group_frames, canvas.near, background)
         outputs = [
             np.full((count, height, width, 3), 0x5A, np.uint8),
             np.full((count, height, width), np.nan, np.float32),

@@ -56,11 +56,10 @@ class HostDriverDevice:
     def _launch(self, function: int, *call: Any) -> tuple[Any]:
         blocks, _, _, _, _, _, shared, stream, pointers, extra = call
         assert (shared, extra) == (0, 0)
-        arguments, drawn, resolved = (ctypes.c_void_p * 3).from_address(pointers)
-        groups = [ctypes.c_int32.from_address(int(address or 0)).value for address in (drawn, resolved)]
+        arguments, group = (int(address or 0) for address in (ctypes.c_void_p * 2).from_address(pointers))
         name = self._names[function - 1]
         self.launched.append((name, stream))
-        status = self._library.launch(name, blocks, int(arguments or 0), *groups)
+        status = self._library.launch(name, blocks, arguments, ctypes.c_int32.from_address(group).value)
         return (self.driver.CUresult.CUDA_SUCCESS if status == 0 else self._refused,)
 
 

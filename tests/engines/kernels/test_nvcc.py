@@ -40,4 +40,4 @@ def test_nothing_spills(nvcc: str, arch: str, radius: int, tmp_path: Path) -> No
     command = (nvcc, "-cubin", f"-arch={arch}", f"-DVSRT_RADIUS={radius}", "-Xptxas=-v", "-std=c++17")
     source = (str(KERNELS / "splat.cu"), "-o", str(tmp_path / "cubin"))
     done = subprocess.run((*command, *source), check=True, capture_output=True, text=True)
-    assert re.findall(r"(\d+) bytes spill stores", done.stderr) == ["0"] * 4
+    assert re.findall(r"(\d+) bytes spill stores", done.stderr) == ["0"] * 3

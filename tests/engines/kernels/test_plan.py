@@ -27,9 +27,6 @@ def test_the_published_size_on_an_h100() -> None:
     assert (plan.group_frames, plan.groups, len(plan.steps)) == (7, 7, 15)
     assert plan.key_bytes <= 0.4 * H100_L2
     assert plan.scratch_bytes == plan.key_bytes + 4_000_000
-    both = SplatPlan(PUBLISHED, SplatTuning(overlap=True), H100_L2)
-    assert both.key_bytes <= 0.4 * H100_L2
-    assert len(both.steps) == 2 + both.groups
 
 
 @settings(max_examples=200, deadline=None)
@@ -38,25 +35,17 @@ def test_the_published_size_on_an_h100() -> None:
     size=st.tuples(st.integers(1, 900), st.integers(1, 900)),
     radius=st.integers(0, 8),
     cache=st.integers(0, 2**27),
-    overlap=st.booleans(),
 )
 def test_every_frame_is_drawn_and_then_resolved_once(
-    frames: int, size: tuple[int, int], radius: int, cache: int, overlap: bool
+    frames: int, size: tuple[int, int], radius: int, cache: int
 ) -> None:
-    plan = SplatPlan(SplatSizes(frames, *size, 5000, radius), SplatTuning(overlap=overlap), cache)
+    plan = SplatPlan(SplatSizes(frames, *size, 5000, radius), SplatTuning(), cache)
     assert plan.groups <= MAX_GROUPS
     assert (plan.groups - 1) * plan.group_frames < frames <= plan.groups * plan.group_frames
-    drawn, resolved = [], []
-    for step in plan.steps[1:]:
-        draws, resolves = ("points" in step.kernel or "both" in step.kernel), "points" not in step.kernel
-        if resolves:
-            assert step.resolved in drawn, "what is resolved was drawn by a launch before"
-            resolved.append(step.resolved)
-        if draws:
-            in_the_way = step.drawn - plan.buffers
-            assert in_the_way < 0 or in_the_way in resolved[:-1] or (in_the_way in resolved and not resolves)
-            drawn.append(step.drawn)
-    assert drawn == resolved == list(range(plan.groups))
+    clear, *steps = plan.steps
+    assert clear.kernel == "vsrt_splat_prepare"
+    done = [(step.kernel.split("_")[2], step.group) for step in steps]
+    assert done == [(what, group) for group in range(plan.groups) for what in ("points", "resolve")]
 
 
 def test_the_layout_is_the_kernels(library: CpuLibrary) -> None:
@@ -73,7 +62,6 @@ def test_the_layout_is_the_kernels(library: CpuLibrary) -> None:
     points=st.integers(1, 2**24),
     radius=st.integers(0, 8),
     cache=st.one_of(st.integers(0, 2**27), st.sampled_from([50 * 2**20, 4 * 2**20])),
-    overlap=st.booleans(),
     group_frames=st.integers(0, 60),
 )
 def test_the_c_library_plans_the_same(
@@ -83,14 +71,13 @@ def test_the_c_library_plans_the_same(
     points: int,
     radius: int,
     cache: int,
-    overlap: bool,
     group_frames: int,
 ) -> None:
-    tuning = SplatTuning(overlap=overlap, group_frames=group_frames or None)
+    tuning = SplatTuning(group_frames=group_frames or None)
     ours = SplatPlan(SplatSizes(frames, *size, points, radius), tuning, cache)
-    theirs = library.plan((frames, *size, points, radius), group_frames, cache, overlap)
+    theirs = library.plan((frames, *size, points, radius), group_frames, cache)
     assert theirs == [
-        ours.sizes.frame_keys, ours.group_frames, ours.groups, ours.buffers, ours.point_blocks, ours.key_bytes,
+        ours.sizes.frame_keys, ours.group_frames, ours.groups, ours.point_blocks, ours.key_bytes,
         ours.scratch_bytes,
     ]  # fmt: skip
 

@@ -40,15 +40,12 @@ def test_random_clouds(library: CpuLibrary, size: tuple[int, int], radius: int) 
         assert_same(found, expected(feed, sizes.canvas(radius)), f"seed {seed}")
 
 
-@pytest.mark.parametrize("buffers", [1, 2])
 @pytest.mark.parametrize("group_frames", [1, 2, 3, 7, 8])
-def test_groups_share_memory_and_see_nothing_of_each_other(
-    library: CpuLibrary, group_frames: int, buffers: int
-) -> None:
+def test_groups_share_memory_and_see_nothing_of_each_other(library: CpuLibrary, group_frames: int) -> None:
     sizes = Sizes(7, 24, 32, 900)
     feed = random_feed(sizes, 5)
     canvas = sizes.canvas(1)
-    assert_same(library.render(feed, canvas, group_frames, buffers), expected(feed, canvas))
+    assert_same(library.render(feed, canvas, group_frames), expected(feed, canvas))
 
 
 def test_the_most_groups_that_there_can_be(library: CpuLibrary) -> None:

@@ -41,8 +41,8 @@ def device(library: CpuLibrary, monkeypatch: pytest.MonkeyPatch) -> HostDriverDe
 @pytest.mark.parametrize("radius", [0, 1, 2, 8])
 @pytest.mark.parametrize(
     "tuning",
-    [SplatTuning(), SplatTuning(overlap=True), SplatTuning(group_frames=3), SplatTuning(cameras=3, threads=64)],
-    ids=["default", "overlap", "groups of three", "other blocks"],
+    [SplatTuning(), SplatTuning(group_frames=3), SplatTuning(cameras=3, threads=64)],
+    ids=["default", "groups of three", "other blocks"],
 )
 def test_it_draws_the_z_buffer(
     device: HostDriverDevice, radius: int, tuning: SplatTuning, tmp_path_factory: pytest.TempPathFactory

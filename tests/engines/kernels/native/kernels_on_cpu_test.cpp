@@ -16,9 +16,8 @@ namespace {
 
 namespace on_cpu = vsrt_on_cpu;
 
-typedef void (*Kernel)(SplatArguments, int, int);
+typedef void (*Kernel)(SplatArguments, int);
 const Kernel RESOLVE[] = {vsrt_splat_resolve_0, vsrt_splat_resolve_1, vsrt_splat_resolve_2, vsrt_splat_resolve_3};
-const Kernel BOTH[] = {vsrt_splat_both_0, vsrt_splat_both_1, vsrt_splat_both_2, vsrt_splat_both_3};
 
 // Memory of exactly the promised size, aligned as device memory is, filled with rubbish.
 template <class T>
@@ -37,10 +36,10 @@ Pictures run_kernels(const Scene &scene, int point_blocks) {
   const SplatCpuSizes &sizes = scene.sizes;
   SplatArguments s{};
   s.frame_count = sizes.frames, s.height = sizes.height, s.width = sizes.width, s.max_points = sizes.max_points;
-  s.radius = sizes.radius, s.group_frames = sizes.group_frames, s.buffers = sizes.buffers;
+  s.radius = sizes.radius, s.group_frames = sizes.group_frames;
   s.point_blocks = point_blocks, s.near_plane = sizes.near_plane, s.background = on_cpu::pack_colour(sizes.background);
   const size_t pixels = (size_t)sizes.frames * sizes.height * sizes.width;
-  const Exact<on_cpu::Key> keys((size_t)s.buffers * s.group_frames * on_cpu::frame_keys(s));
+  const Exact<on_cpu::Key> keys(s.group_frames * on_cpu::frame_keys(s));
   const Exact<unsigned> colours(s.max_points);
   const Exact<unsigned char> frames(3 * pixels), hole_mask(pixels);
   const Exact<float> depth(pixels);
@@ -49,21 +48,10 @@ Pictures run_kernels(const Scene &scene, int point_blocks) {
   s.frames = frames.data, s.depth = depth.data, s.hole_mask = hole_mask.data;
   s.keys = keys.data, s.colours = colours.data;
 
-  const auto launch = [&](Kernel kernel, unsigned blocks, int drawn, int resolved) {
-    launch_on_cpu(kernel, blocks, VSRT_THREADS, s, drawn, resolved);
-  };
-  const int groups = on_cpu::group_count(s);
-  launch(vsrt_splat_prepare, 3, 0, 0);
-  launch(vsrt_splat_points, on_cpu::splat_blocks(s, 0), 0, 0);
-  for (int group = 0; group < groups; ++group) {
-    const int following = group + 1;
-    if (following < groups && s.buffers == 2) {
-      const unsigned blocks = on_cpu::splat_blocks(s, following) + on_cpu::resolve_blocks(s, group);
-      launch(BOTH[s.radius], blocks, following, group);
-      continue;
-    }
-    launch(RESOLVE[s.radius], on_cpu::resolve_blocks(s, group), 0, group);
-    if (following < groups) launch(vsrt_splat_points, on_cpu::splat_blocks(s, following), following, 0);
+  launch_on_cpu(vsrt_splat_prepare, 3, VSRT_THREADS, s, 0);
+  for (int group = 0; group < on_cpu::group_count(s); ++group) {
+    launch_on_cpu(vsrt_splat_points, on_cpu::splat_blocks(s, group), VSRT_THREADS, s, group);
+    launch_on_cpu(RESOLVE[s.radius], on_cpu::resolve_blocks(s, group), VSRT_THREADS, s, group);
   }
   Pictures found;
   found.frames.assign(frames.data, frames.data + 3 * pixels), found.depth.assign(depth.data, depth.data + pixels);
@@ -80,7 +68,7 @@ int main() {
     for (int radius = 0; radius < 4; ++radius)
       for (uint32_t seed = 0; seed < 4; ++seed) {
         Scene scene = random_scene(5, size[0], size[1], 700, radius, 3 + seed);
-        scene.sizes.group_frames = 1 + (int)((seed + radius) % 5), scene.sizes.buffers = 1 + (int)(seed % 2);
+        scene.sizes.group_frames = 1 + (int)((seed + radius) % 5);
         failed += !same(run_kernels(scene, 1 + (int)(seed % 3)), drawn_on_the_cpu(scene), scene, "the kernels");
         ++scenes;
       }

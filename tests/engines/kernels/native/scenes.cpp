@@ -19,7 +19,7 @@ float between(std::mt19937 &rng, float low, float high) { return low + (high - l
 Scene random_scene(int frames, int height, int width, int max_points, int radius, uint32_t seed) {
   std::mt19937 rng(seed);
   Scene scene;
-  scene.sizes = {frames, height, width, max_points, radius, 1, 1, 0.25f, {7, 90, 201}};
+  scene.sizes = {frames, height, width, max_points, radius, 1, 0.25f, {7, 90, 201}};
   scene.num_points = {seed % 7 == 6 ? max_points + 5 : (int32_t)((int64_t)max_points * (seed % 7) / 6)};
   scene.xyz.resize(3 * (size_t)max_points), scene.rgb.resize(3 * (size_t)max_points);
   for (auto &colour : scene.rgb) colour = (uint8_t)rng();

@@ -55,7 +55,7 @@ int main() {
     for (int radius = 0; radius <= 8; radius += radius < 3 ? 1 : 5)
       for (uint32_t seed = 0; seed < 14; ++seed) {
         Scene scene = random_scene(5, size[0], size[1], 600, radius, seed);
-        scene.sizes.group_frames = 1 + (int)(seed % 5), scene.sizes.buffers = 1 + (int)(seed % 2);
+        scene.sizes.group_frames = 1 + (int)(seed % 5);
         failed += !same(drawn_on_the_cpu(scene), brute_force(scene), scene, "the arithmetic");
         ++scenes;
       }
