@@ -7,7 +7,7 @@ OUT ?= out/demo
 VSRT_DATA ?= $(abspath $(wildcard ../shared/data))
 export VSRT_DATA
 
-.PHONY: help install demo test test-slow lint format clean
+.PHONY: help install demo test test-slow native lint format clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -33,6 +33,12 @@ test: $(VENV)/.installed
 ## test-slow  what needs more minutes or gigabytes
 test-slow: $(VENV)/.installed
 	$(BIN)/pytest -m slow
+
+## native     the kernels for C and C++ in build/native, and their tests (CUDA where nvcc is found; docs/kernels.md)
+native:
+	cmake -S . -B build/native
+	cmake --build build/native
+	ctest --test-dir build/native --output-on-failure
 
 ## lint       ruff and mypy
 lint: $(VENV)/.installed
