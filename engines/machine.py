@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import os
+import threading
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +13,7 @@ _LIBRARY = "libcuda.so.1"
 _MAJOR, _MINOR = 75, 76
 """CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR (cuda.h)."""
 _NAME_BYTES = 256
+_ASKING = threading.Lock()
 _DRIVER_FILES = ("/sys/module/nvidia/version", "/proc/driver/nvidia/version")
 
 
@@ -22,9 +25,26 @@ class Gpu:
     compute_capability: str
 
 
-@cache
+def load_kernels_lazily() -> None:
+    """Let CUDA load each kernel when it first runs, unless the user says otherwise. TensorRT 8.6's CUDA would load every one of its
+    libraries' at the start: seconds, and hundreds of MiB. The driver reads this once, when it starts: call it before."""
+    os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")
+
+
 def gpu() -> Gpu | None:
-    """The first GPU that CUDA shows this process (CUDA_VISIBLE_DEVICES counts); None if there is none."""
+    """The first GPU that CUDA shows this process (CUDA_VISIBLE_DEVICES counts); None if there is none. Asked once."""
+    with _ASKING:
+        return _gpu()
+
+
+def look_for_gpu() -> None:
+    """Ask while the caller does something else: the driver may take a second to start. `gpu` waits for the answer."""
+    threading.Thread(target=gpu, name="gpu").start()
+
+
+@cache
+def _gpu() -> Gpu | None:
+    load_kernels_lazily()
     try:
         return _ask(ctypes.CDLL(_LIBRARY))
     except OSError:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from videoscene_rt.engines.errors import BackendError
+from videoscene_rt.engines.machine import load_kernels_lazily
 
 Package = Literal["tensorrt", "tensorrt_rtx"]
 Version = tuple[int, int]
@@ -176,6 +177,7 @@ def open_package(package: Package) -> tuple[Any, Capabilities]:
     Raises:
         BackendError: it is not installed, its libraries do not load, or its version is not supported.
     """
+    load_kernels_lazily()
     try:
         module = importlib.import_module(package)
         version = str(module.__version__)

@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,13 +34,15 @@ _DEVICE_FAULT = re.compile(
 
 @dataclass
 class Heard:
-    """What one run of the worker left: its events, its exit code (negative: a signal) and its last words on standard error and output."""
+    """What one run of the worker left: its events, its exit code (negative: a signal), its last words on standard error and output, and
+    how far it came: a phase and a fraction of it."""
 
     code: int = 0
     result: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     messages: list[tuple[str, str]] = field(default_factory=list)
     output: str = ""
+    reached: tuple[str, float] = ("starting", 0.0)
 
     @property
     def errors(self) -> list[str]:
@@ -70,7 +73,7 @@ def listen(worker: Sequence[str], scratch: Path, on_progress: Progress | None) -
     Args:
         worker: the command; the job's path and the number of the pipe for its events are added.
         scratch: the folder; it becomes the working folder and takes temporary files.
-        on_progress: called with a phase and the fraction of it that is done.
+        on_progress: called with a phase and the fraction of it that is done, every second or so; what it raises ends the worker.
     """
     heard = Heard()
     reading, writing = os.pipe()
@@ -89,8 +92,13 @@ def listen(worker: Sequence[str], scratch: Path, on_progress: Progress | None) -
         finally:
             os.close(writing)
         try:
+            told = 0.0
             for line in _lines(pipe.fileno(), process.pid):
-                _take(line, heard, on_progress)
+                before = heard.reached
+                _take(line, heard)
+                if on_progress is not None and (heard.reached != before or time.monotonic() - told > _PAUSE_S):
+                    told = time.monotonic()
+                    on_progress(*heard.reached)
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         finally:
             heard.code = _end(process)
@@ -106,13 +114,15 @@ def _environment(scratch: Path) -> dict[str, str]:
 
 
 def _lines(descriptor: int, worker: int) -> Iterator[bytes]:
-    """Lines as they come, until the pipe closes or the process has ended and left nothing in it."""
+    """Lines as they come, and an empty one where none came for a while, until the pipe closes or the process has ended and left
+    nothing in it."""
     rest = b""
     while True:
         ready, _, _ = select.select([descriptor], [], [], _PAUSE_S)
         if not ready:
             if os.waitid(os.P_PID, worker, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
                 return
+            yield b""
             continue
         data = os.read(descriptor, 1 << 16)
         if not data:
@@ -122,7 +132,7 @@ def _lines(descriptor: int, worker: int) -> Iterator[bytes]:
         yield from lines
 
 
-def _take(line: bytes, heard: Heard, on_progress: Progress | None) -> None:
+def _take(line: bytes, heard: Heard) -> None:
     """One event. A line that is none is left out: a builder that lost its mind may write anything."""
     try:
         event = json.loads(line)
@@ -131,8 +141,7 @@ def _take(line: bytes, heard: Heard, on_progress: Progress | None) -> None:
         return
     match kind, value:
         case "progress", [str(phase), int() | float() as fraction]:
-            if on_progress is not None:
-                on_progress(phase, float(fraction))
+            heard.reached = (phase, float(fraction))
         case "message", [str(severity), str(text)]:
             heard.messages.append((severity, text))
         case "result", dict():

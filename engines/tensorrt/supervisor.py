@@ -33,7 +33,7 @@ def build_plan(
 
     Args:
         request: what to build.
-        on_progress: called with a phase and the fraction of it that is done.
+        on_progress: called with a phase and the fraction of it that is done, every second or so; what it raises ends the builder.
         on_line: called with one line for each death of the builder; otherwise the logger of this module gets it.
         worker: the command that builds; a job's path and the number of a pipe are added to it.
 

@@ -61,7 +61,7 @@ def test_a_plan_is_built_at_the_first_attempt(request_: PlanRequest, tmp_path: P
     assert [tried.outcome for tried in result.tried] == ["built"]
     assert result.messages == ("WARNING: a warning of the builder's",)
     assert result.version == "8.6.1"
-    assert progress == [("building", 0.5)]
+    assert set(progress) - {("starting", 0.0)} == {("building", 0.5)}
 
 
 def test_a_crash_is_told_and_answered_with_the_next_attempt(request_: PlanRequest, tmp_path: Path) -> None:
@@ -156,6 +156,22 @@ def test_ctrl_c_leaves_no_process_and_no_file(request_: PlanRequest, tmp_path: P
         parent.kill()
     assert "KeyboardInterrupt" in words
     assert gone_within(5, processes)
+    assert left(request_) == []
+
+
+def test_a_silent_builder_is_told_of_again_and_what_the_listener_raises_ends_it(
+    request_: PlanRequest, tmp_path: Path
+) -> None:
+    told: list[tuple[str, float]] = []
+
+    def listen(phase: str, fraction: float) -> None:
+        told.append((phase, fraction))
+        if told.count(("building", 0.1)) == 3:
+            raise LookupError("not wanted any more")
+
+    with pytest.raises(LookupError, match="not wanted any more"):
+        build_plan(request_, listen, worker=worker("hangs", tmp_path))
+    assert gone_within(5, [int(word) for word in (tmp_path / "processes").read_text().split()])
     assert left(request_) == []
 
 
