@@ -14,7 +14,7 @@ from videoscene_rt.engines.host_device import HostDevice
 from videoscene_rt.engines.memory import HostMemory
 from videoscene_rt.engines.specs import GraphSpec, TensorSpec
 from videoscene_rt.engines.store.identity import EngineIdentity
-from videoscene_rt.engines.store.selection import Locator, reference
+from videoscene_rt.engines.store.located import Locator, reference
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -124,11 +124,26 @@ class OnnxRuntimeEngine:
 
 
 class OnnxRuntimeContext:
-    """Inputs and outputs of one session bound to fixed memory."""
+    """Inputs and outputs of one session bound to fixed memory.
 
-    def __init__(self, session: onnxruntime.InferenceSession, spec: GraphSpec) -> None:
+    Args:
+        session: checked against ``spec``.
+        spec: what it takes and gives.
+        device: where the memory lies, as `TensorView.device` says it.
+        options: RunOptions for every run; None is ONNX Runtime's default.
+    """
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        spec: GraphSpec,
+        device: str = "cpu",
+        options: onnxruntime.RunOptions | None = None,
+    ) -> None:
         self._session = session
         self._spec = spec
+        self._device = device
+        self._options = options
         self._binding = session.io_binding()
         self._inputs = {tensor.name: tensor for tensor in spec.inputs}
         self._outputs = {tensor.name: tensor for tensor in spec.outputs}
@@ -140,18 +155,19 @@ class OnnxRuntimeContext:
         expected = self._inputs.get(name) or self._outputs.get(name)
         if expected is None:
             raise BackendError(f"graph {self._spec.name} has no input or output {name!r}")
-        if (view.dtype, view.shape) != (expected.dtype, expected.shape):
-            raise BackendError(f"graph {self._spec.name} wants {expected}, not {view.dtype}{list(view.shape)}")
+        if (view.device, view.dtype, view.shape) != (self._device, expected.dtype, expected.shape):
+            found = f"{view.dtype}{list(view.shape)} on {view.device}"
+            raise BackendError(f"graph {self._spec.name} wants {expected} on {self._device}, not {found}")
         bind(name, view.device, 0, np.dtype(view.dtype), list(view.shape), view.pointer)
         self._views[name] = view
 
     def enqueue(self, stream: int | None = None) -> None:
-        """Run and return when done; the CPU has no streams. See `Context.enqueue`."""
+        """See `Context.enqueue`. On the CPU, which has no streams: run, and return when done."""
         missing = [name for name in (*self._inputs, *self._outputs) if name not in self._views]
         if missing:
             raise BackendError(f"graph {self._spec.name}: not bound: {', '.join(missing)}")
         try:
-            self._session.run_with_iobinding(self._binding)
+            self._session.run_with_iobinding(self._binding, self._options)
         except Exception as error:  # as above
             raise BackendError(f"graph {self._spec.name} failed in ONNX Runtime: {_first_line(error)}") from error
 

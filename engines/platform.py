@@ -22,6 +22,7 @@ class BackendKind:
     Attributes:
         name: as the command line spells it.
         module: what Python imports; distributions: what may provide it, the first that is installed gives the version.
+        without: distributions that provide the module without what this backend needs, and overwrite those that have it.
         extra: the extra of videoscene-rt that brings it.
         device: where its buffers live.
         engine_file: what its engines are called in the store.
@@ -35,6 +36,7 @@ class BackendKind:
     device: Literal["cpu", "cuda"]
     engine_file: str
     portable: bool = False
+    without: tuple[str, ...] = ()
 
 
 KINDS = {
@@ -47,6 +49,15 @@ KINDS = {
             "cpu",
             device="cpu",
             engine_file="engine.onnx",
+        ),
+        BackendKind(
+            "onnxruntime-cuda",
+            "onnxruntime",
+            ("onnxruntime-gpu",),
+            "ort-cuda",
+            device="cuda",
+            engine_file="engine.onnx",
+            without=("onnxruntime",),
         ),
         BackendKind(
             "tensorrt",
@@ -140,10 +151,15 @@ def platform(backend: str) -> Platform:
 
 def _version(kind: BackendKind) -> str:
     for distribution in kind.distributions:
-        try:
-            return metadata.version(distribution)
-        except metadata.PackageNotFoundError:
-            continue
+        if (version := _installed(distribution)) is not None:
+            return version
+    for distribution in kind.without:
+        if (version := _installed(distribution)) is not None:
+            raise BackendError(
+                f"{distribution} {version} is installed, without what {kind.name} needs, in the place of {kind.distributions[0]}: "
+                "each overwrites the other's files",
+                f"pip uninstall -y {distribution} {kind.distributions[0]} && pip install 'videoscene-rt[{kind.extra}]'",
+            )
     try:
         # JetPack's system packages bring no metadata: only then is the module itself asked.
         return str(importlib.import_module(kind.module).__version__)
@@ -151,3 +167,10 @@ def _version(kind: BackendKind) -> str:
         raise BackendError(
             f"the package {kind.module} is not installed", f"pip install 'videoscene-rt[{kind.extra}]'"
         ) from error
+
+
+def _installed(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None

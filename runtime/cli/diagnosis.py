@@ -6,17 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from videoscene_rt.engines.backends import BACKENDS
+from videoscene_rt.engines.onnxruntime_cuda_session import TWO_PACKAGES
+from videoscene_rt.engines.onnxruntime_probe import IDENTITY
 from videoscene_rt.environment import PACKAGES, Environment, install_line, older, requirements
 
+CUDA_BINDING = "cuda-core"
 EXPORT_PYTHON = "3.11"
 # TensorRT-RTX 1.7 ran on 7.5, 8.0, 8.6, 8.9 and 12.x, and said of 9.0 that it does not.
 RTX_REFUSES = ("9.0",)
-
-# An ONNX file of one Identity over float32[1] (opset 17): the smallest proof that a provider loads and runs something.
-_IDENTITY = bytes.fromhex(
-    "08083a370a100a017812017922084964656e746974791201675a0f0a0178120a0a08080112040a020801620f0a0179120a0a08080112040a020801"
-    "42040a001011"
-)
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ def run_identity(provider: str) -> str:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = 1
-        session = onnxruntime.InferenceSession(_IDENTITY, options, providers=[provider])
+        session = onnxruntime.InferenceSession(IDENTITY, options, providers=[provider])
         if provider not in session.get_providers():
             return f"{provider} does not load here"
         value = np.array([459], np.float32)
@@ -131,10 +128,13 @@ def _on_gpu(
         missing.append(_no_adapter(environment))
     if version is None:
         missing.append(f"the package {PACKAGES[module][0]}")
-        remedy = install_line(extra)
+        remedy = install_line(extra if CUDA_BINDING in environment.packages else f"cuda,{extra}")
     elif module == "onnxruntime" and "CUDAExecutionProvider" not in environment.providers.names:
         missing.append(f"the CUDA provider: {version} was built without it")
-        remedy = f"pip uninstall -y onnxruntime && {install_line(extra)}"
+        remedy = TWO_PACKAGES
+    if CUDA_BINDING not in environment.packages:
+        missing.append(f"the package {CUDA_BINDING}")
+        remedy = remedy or install_line("cuda")
     if device is None:
         missing.append(f"an NVIDIA GPU ({environment.gpus.note})")
     elif module == "tensorrt_rtx" and environment.gpus.found[0].compute_capability in RTX_REFUSES:

@@ -12,13 +12,14 @@ import pytest
 
 from videoscene_rt.bench.compare import ratio
 from videoscene_rt.bench.engine_bench import EngineRequest, measure_engines
-from videoscene_rt.bench.ort_cuda import OrtProviderBackend, OrtRequest, measure_ort
+from videoscene_rt.bench.ort_cuda import OrtBaseline, OrtRequest, measure_ort
 from videoscene_rt.bench.record import Record, read_record
-from videoscene_rt.bench.request import main
+from videoscene_rt.bench.request import main, read_request
 from videoscene_rt.bench.torch_baseline import TorchRequest, graph_sources, measure_torch
 from videoscene_rt.bench.warm_start import WarmStartRequest, measure_warm_start
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.errors import BackendError, InputError
+from videoscene_rt.engines.onnxruntime_cuda_session import Provider
 
 QUICK: dict[str, Any] = {"warmup_iterations": 1, "warmup_s": 0, "iterations": 9, "seconds": 0}
 
@@ -81,9 +82,24 @@ def test_onnx_runtime_over_its_own_memory(small_bundle: Path, tmp_path: Path) ->
         assert record.output_rms == pytest.approx(reference[graph].output_rms, rel=1e-6)
 
 
-def test_a_provider_that_is_not_there_is_named() -> None:
-    with pytest.raises(BackendError, match="ROCMExecutionProvider"):
-        OrtProviderBackend("ROCMExecutionProvider")
+def test_a_provider_that_is_not_there_is_the_callers_error(small_bundle: Path, tmp_path: Path) -> None:
+    path = tmp_path / "request.json"
+    path.write_text(json.dumps({"bundle": str(small_bundle), "out": str(tmp_path), "provider": "rocm"}))
+    with pytest.raises(InputError, match="provider: Input should be 'cuda' or 'cpu'"):
+        read_request(str(path), OrtRequest)
+
+
+def test_what_the_provider_cannot_run_goes_to_the_cpu_and_a_note_says_so(
+    small_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Azure's provider is in every CPU build and has no kernels at all."""
+    monkeypatch.setattr("videoscene_rt.engines.onnxruntime_cuda_session._check_started", lambda ort, provider: None)
+    baseline = OrtBaseline("cpu")
+    monkeypatch.setattr(baseline, "_provider", Provider("AzureExecutionProvider", "cpu"))
+    engine = baseline.load(Bundle.open(small_bundle), "policy")
+    (note,) = baseline.notes["policy"]
+    assert note.startswith("some of its nodes ran on the CPU: the CUDA provider has no kernel for them: ")
+    assert engine.spec.name == "policy"
 
 
 def test_a_warm_start_is_a_process_of_its_own(small_bundle: Path, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_nothing_runs_unbound(policy: Engine) -> None:
 
 @pytest.mark.parametrize("array", [np.zeros((1, 3), np.float64), np.zeros((1, 4), np.float32)], ids=["dtype", "shape"])
 def test_memory_that_does_not_fit_is_refused(policy: Engine, array: np.ndarray) -> None:
-    with pytest.raises(BackendError, match=r"wants logits: float32\[1,3\], not"):
+    with pytest.raises(BackendError, match=r"wants logits: float32\[1,3\] on cpu, not"):
         policy.context().bind("logits", TensorView.of_numpy(array))
 
 

@@ -18,6 +18,7 @@ from videoscene_rt.cli import diagnosis
 from videoscene_rt.cli.diagnosis import backends, export
 from videoscene_rt.cli.main import main
 from videoscene_rt.engines.errors import BackendError
+from videoscene_rt.engines.onnxruntime_probe import IDENTITY
 from videoscene_rt.environment import Environment, Providers, older, require, requirements
 from videoscene_rt.machine import Gpu, Gpus, Machine, jetson, machine, parse_gpus
 
@@ -56,7 +57,8 @@ def test_a_plain_machine_runs_the_cpu_backend_alone() -> None:
         "tensorrt-rtx": False,
     }
     assert found["onnxruntime-cpu"].version == "onnxruntime 1.22.0"
-    assert found["tensorrt"].remedy == "pip install 'videoscene-rt[tensorrt]'"
+    assert found["tensorrt"].remedy == "pip install 'videoscene-rt[cuda,tensorrt]'"
+    assert "the package cuda-core" in found["tensorrt"].missing
     assert any("NVIDIA GPU" in line for line in found["tensorrt"].missing)
     assert "was built without it" in found["onnxruntime-cuda"].missing[0]
     assert "pip uninstall -y onnxruntime" in found["onnxruntime-cuda"].remedy
@@ -78,7 +80,12 @@ def test_a_provider_that_does_not_run_is_not_usable() -> None:
 def test_what_was_not_run_is_not_called_usable() -> None:
     full = computer(
         gpus=RTX4090,
-        packages={"onnxruntime-gpu": "1.22.0", "tensorrt": "10.13.0", "tensorrt-rtx-cu13": "1.7.1"},
+        packages={
+            "onnxruntime-gpu": "1.22.0",
+            "tensorrt": "10.13.0",
+            "tensorrt-rtx-cu13": "1.7.1",
+            "cuda-core": "1.2.2",
+        },
         providers=Providers(("CUDAExecutionProvider", "CPUExecutionProvider")),
     )
     for name in ("onnxruntime-cuda", "tensorrt", "tensorrt-rtx"):
@@ -87,7 +94,7 @@ def test_what_was_not_run_is_not_called_usable() -> None:
 
 
 def test_tensorrt_rtx_does_not_run_on_an_h100() -> None:
-    verdict = verdicts(computer(gpus=H100, packages={"tensorrt-rtx-cu13": "1.7.1"}))["tensorrt-rtx"]
+    verdict = verdicts(computer(gpus=H100, packages={"tensorrt-rtx-cu13": "1.7.1", "cuda-core": "1.2"}))["tensorrt-rtx"]
     assert verdict.usable is False
     assert "not compute capability 9.0" in verdict.missing[0]
 
@@ -156,7 +163,7 @@ def test_export_is_unknown_where_we_are_not_installed(monkeypatch: pytest.Monkey
 
 def test_the_identity_graph_is_what_its_comment_says_and_runs() -> None:
     onnx = pytest.importorskip("onnx")
-    model = onnx.load_from_string(diagnosis._IDENTITY)
+    model = onnx.load_from_string(IDENTITY)
     onnx.checker.check_model(model, full_check=True)
     assert [node.op_type for node in model.graph.node] == ["Identity"]
     pytest.importorskip("onnxruntime")
