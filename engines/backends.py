@@ -6,7 +6,8 @@ from videoscene_rt.engines.arguments import checked_threads
 from videoscene_rt.engines.engine import Backend
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.platform import KINDS
-from videoscene_rt.engines.store.selection import Locator, selected_for
+from videoscene_rt.engines.store.located import Locator
+from videoscene_rt.engines.store.selection import selected_for
 
 BACKENDS = tuple(KINDS)
 PRECISIONS = ("fp32", "fp16", "int8")

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import time
 
+from videoscene_rt.engines.arguments import whole_number
 from videoscene_rt.engines.backends import check_pair
 from videoscene_rt.engines.building.lock import build_lock
+from videoscene_rt.engines.building.progress import OnProgress
 from videoscene_rt.engines.building.request import BuildReport, BuildRequest, GraphReport, Recorder
-from videoscene_rt.engines.building.run import BuildRun, OnProgress
+from videoscene_rt.engines.building.run import BuildRun
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.platform import Platform, platform
+from videoscene_rt.engines.store.located import REFERENCE
 from videoscene_rt.engines.store.records import Gated
-from videoscene_rt.engines.store.selection import REFERENCE
 from videoscene_rt.engines.store.store import EngineStore
 
 __all__ = ["BuildReport", "BuildRequest", "GraphReport", "OnProgress", "Recorder", "build_bundle"]
+
+MOST_JOBS = 256
 
 
 def build_bundle(request: BuildRequest, recorder: Recorder, on_progress: OnProgress | None = None) -> BuildReport:
@@ -31,13 +35,14 @@ def build_bundle(request: BuildRequest, recorder: Recorder, on_progress: OnProgr
         A report, also of engines that their gate refused: `BuildReport.check` raises for those.
 
     Raises:
-        InputError: there is no such backend or precision.
+        InputError: there is no such backend or precision, or jobs is out of range.
         BackendError: the pair cannot be built or run here, a builder failed, or another build holds the lock for too long.
     """
     check_pair(request.backend, request.precision)
+    whole_number("jobs", request.jobs, 1, MOST_JOBS)
     start = time.perf_counter()
     if (request.backend, request.precision) == REFERENCE:
-        graphs = tuple(GraphReport(name, "fp32", "source") for name in request.bundle.manifest.graphs)
+        graphs = tuple(GraphReport(name, "fp32", "source", "source") for name in request.bundle.manifest.graphs)
         return BuildReport(
             request, graphs, Gated(status="passed", device="cpu"), recorder.scenes, time.perf_counter() - start
         )

@@ -6,15 +6,18 @@ import time
 from pathlib import Path
 
 from videoscene_rt.engines.activations import Activations
-from videoscene_rt.engines.building.produce import Order, Produced, Progress, produce
+from videoscene_rt.engines.building.order import Order, Produced, Progress
+from videoscene_rt.engines.building.produce import produce
 from videoscene_rt.engines.building.verdict import NOT_RUN
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.digest import text_sha256
 from videoscene_rt.engines.machine import driver_version
 from videoscene_rt.engines.platform import Platform
 from videoscene_rt.engines.store.identity import EngineIdentity
+from videoscene_rt.engines.store.kernel import KERNEL_FILE
 from videoscene_rt.engines.store.records import EngineRecord
-from videoscene_rt.engines.store.store import EngineStore, StoredEngine
+from videoscene_rt.engines.store.store import EngineStore
+from videoscene_rt.engines.store.stored_engine import StoredEngine
 
 
 def make_engine(
@@ -57,8 +60,10 @@ def make_engine(
 
 
 def _record(here: Platform, produced: Produced, seconds: float) -> EngineRecord:
+    files = {"engine": here.kind.engine_file, "kernel": KERNEL_FILE}
     return EngineRecord(
-        engine=here.kind.engine_file,
+        route=produced.route,
+        engine=files.get(produced.route),
         files={},
         gate=NOT_RUN,
         layers=produced.layers,

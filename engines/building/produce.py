@@ -1,61 +1,26 @@
-"""From a graph to an engine's files: derived in its precision, and built into a plan where the backend wants one."""
+"""From a graph to an engine's files: a kernel of ours, a derived ONNX file, or a plan that a builder makes of one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-
 from videoscene_rt.engines.activations import Activations
+from videoscene_rt.engines.building.onnx_files import produce_onnx
+from videoscene_rt.engines.building.order import Order, Produced, Progress, layers_of, on_the_host
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.platform import Platform
-from videoscene_rt.engines.store.records import LayerRecord
-
-Progress = Callable[[str, float], None]
+from videoscene_rt.engines.store.kernel import KERNEL_FILE, kernel_for
 
 
-@dataclass(frozen=True)
-class Order:
-    """One engine to make.
-
-    Attributes:
-        bundle, graph, precision: what of.
-        here: by and for what.
-        folder: where its files go; ``work``: where what it is made from goes, which is thrown away.
-        workspace_mib, level: the builder's; None for its defaults.
-        timing_cache: of the builder.
-    """
-
-    bundle: Bundle
-    graph: str
-    precision: str
-    here: Platform
-    folder: Path
-    work: Path
-    workspace_mib: int | None = None
-    level: int | None = None
-    timing_cache: Path | None = None
-
-
-@dataclass(frozen=True)
-class Produced:
-    """An engine's files are in place. See `EngineRecord` and `EngineIdentity.attempt`."""
-
-    layers: tuple[LayerRecord, ...] = ()
-    attempt: dict[str, Any] = field(default_factory=dict)
-    messages: tuple[str, ...] = ()
-    versions: dict[str, str] = field(default_factory=dict)
-
-
-def runs_here(bundle: Bundle, graph: str, here: Platform) -> bool:
-    """Whether the backend can run this graph at all: TensorRT 8.6 and TensorRT-RTX have no scatter with a reduction."""
+def cannot_run(bundle: Bundle, graph: str, here: Platform) -> str:
+    """Why a builder cannot take a graph, as far as that is known beforehand: TensorRT 8.6 and TensorRT-RTX have no scatter with a
+    reduction. "" if nothing is known against it."""
     if here.can is None or here.can.scatter_reduction != "none":
-        return True
+        return ""
     # Names of operators and attributes stand in an ONNX file in plain bytes.
     text = bundle.graph_path(graph).read_bytes()
-    return not (b"Scatter" in text and b"reduction" in text)
+    if not (b"Scatter" in text and b"reduction" in text):
+        return ""
+    return f"{here.kind.name} {here.version} has no scatter with a reduction"
 
 
 def produce(order: Order, activations: Activations | None, on_progress: Progress) -> Produced:
@@ -64,30 +29,26 @@ def produce(order: Order, activations: Activations | None, on_progress: Progress
     Args:
         order: which.
         activations: the reference's, for scales and the overflow scan; None in FP32.
-        on_progress: called with what is being done and the fraction of it that is done.
+        on_progress: see `Progress`.
 
     Raises:
         BackendError: a package that building needs is missing, or the builder refuses or dies.
     """
-    can = order.here.can
+    kernel = kernel_for(order.graph, order.here.kind)
+    if kernel is not None:
+        (order.folder / KERNEL_FILE).write_bytes(kernel)
+        return Produced("kernel")
+    why = cannot_run(order.bundle, order.graph, order.here)
+    if why:
+        return on_the_host(why)
     try:
-        if can is None:
-            return _derived(order, activations, on_progress)
-        return _plan(order, activations, weak=not can.strongly_typed, on_progress=on_progress)
+        if order.here.can is None:
+            return produce_onnx(order, activations, on_progress)
+        return _plan(order, activations, weak=not order.here.can.strongly_typed, on_progress=on_progress)
     except ImportError as error:
         raise BackendError(
             f"building engines needs a package: {error}", "pip install 'videoscene-rt[build]'"
         ) from error
-
-
-def _derived(order: Order, activations: Activations | None, on_progress: Progress) -> Produced:
-    from videoscene_rt.engines.precision import derive
-
-    on_progress(f"deriving {order.precision}", 0.0)
-    derived = derive(
-        order.bundle, order.graph, order.precision, activations, order.folder / order.here.kind.engine_file
-    )
-    return Produced(_layers(derived))
 
 
 def _plan(order: Order, activations: Activations | None, weak: bool, on_progress: Progress) -> Produced:
@@ -114,16 +75,9 @@ def _plan(order: Order, activations: Activations | None, weak: bool, on_progress
         notes.append,
     )
     return Produced(
-        layers=_layers(derived),
+        layers=layers_of(derived),
         attempt=result.attempt,
         # INFO is for the one who looks on; what is kept is what somebody may need later.
         messages=(*notes, *(text for text in result.messages if not text.startswith(("INFO", "VERBOSE")))),
         versions={order.here.kind.module: result.version},
-    )
-
-
-def _layers(derived: Any) -> tuple[LayerRecord, ...]:
-    return tuple(
-        LayerRecord(pattern=group.pattern, precision=group.precision, count=group.count, why=group.why)
-        for group in derived.layers
     )

@@ -10,7 +10,7 @@ from videoscene_rt.engines.activations import Activations, Arrays
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.engine import Backend
 from videoscene_rt.engines.errors import BackendError
-from videoscene_rt.engines.store.records import Gated, LayerRecord
+from videoscene_rt.engines.store.records import Gated, LayerRecord, Route
 from videoscene_rt.engines.store.selection import build_command
 
 Outcome = Literal["built", "reused", "source", "host"]
@@ -46,6 +46,7 @@ class BuildRequest:
         gate: False stores engines without running them; they cannot be loaded until a build with the gate has passed them.
         force: build again what fits.
         threads: of ONNX Runtime on the CPU.
+        jobs: how many engines are made at a time.
         lock_timeout_s: how long to wait for another build of the same bundle.
     """
 
@@ -58,20 +59,31 @@ class BuildRequest:
     gate: bool = True
     force: bool = False
     threads: int | None = None
+    jobs: int = 1
     lock_timeout_s: float = 600.0
 
 
 @dataclass(frozen=True)
 class GraphReport:
-    """What became of a graph: ``precision`` its own, ``outcome`` see `Pair.graphs`, ``seconds`` of making it now."""
+    """What became of a graph.
+
+    Attributes:
+        precision: its own.
+        outcome: "built" now, or "reused"; "source": the reference, which needs nothing; "host": the backend cannot run it.
+        route: how it is run.
+        seconds: of making it now.
+        note: why it runs on the host.
+    """
 
     graph: str
     precision: str
     outcome: Outcome
+    route: Route
     gated: Gated | None = None
     folder: str | None = None
     layers: tuple[LayerRecord, ...] = ()
     seconds: float = 0.0
+    note: str = ""
 
 
 @dataclass(frozen=True)

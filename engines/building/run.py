@@ -1,28 +1,43 @@
-"""One build of a bundle's engines, graph by graph, under the lock."""
+"""One build of a bundle's engines under the lock: look for each, make what is missing, gate, select."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
-from videoscene_rt.engines.backends import open_backend
+from videoscene_rt.engines.activations import Activations
+from videoscene_rt.engines.building.gating import MADE, Gating
 from videoscene_rt.engines.building.making import make_engine
-from videoscene_rt.engines.building.produce import runs_here
+from videoscene_rt.engines.building.progress import BuildProgress, OnProgress
 from videoscene_rt.engines.building.request import BuildRequest, GraphReport, Outcome, Recorder
-from videoscene_rt.engines.building.trial import caller
-from videoscene_rt.engines.building.verdict import NOT_RUN, holds, judge, judge_again
-from videoscene_rt.engines.engine import Backend
+from videoscene_rt.engines.building.side_by_side import Wanted, side_by_side
+from videoscene_rt.engines.building.verdict import NOT_RUN
 from videoscene_rt.engines.errors import BackendError
-from videoscene_rt.engines.gates import CHAIN, limits
-from videoscene_rt.engines.gates.gate import Comparison, compare, gate
 from videoscene_rt.engines.platform import Platform
 from videoscene_rt.engines.store.identity import EngineIdentity
+from videoscene_rt.engines.store.kernel import kernel_for
+from videoscene_rt.engines.store.located import REFERENCE, Located, reference
 from videoscene_rt.engines.store.records import Gated, Pair, Selected
-from videoscene_rt.engines.store.selection import REFERENCE, Located, Locator, reference, wanted_identity
-from videoscene_rt.engines.store.store import EngineStore, StoredEngine
+from videoscene_rt.engines.store.selection import wanted_identity
+from videoscene_rt.engines.store.store import EngineStore
+from videoscene_rt.engines.store.stored_engine import StoredEngine
 
-OnProgress = Callable[[str, float], None]
-"""Called with what is being done, and how many graphs are done (the whole step counts as one; parts of one are fractions)."""
+
+@dataclass(frozen=True)
+class _Work:
+    """A graph, who its engine is to be (None: the reference, which needs none), and the one that is there already."""
+
+    graph: str
+    identity: EngineIdentity | None
+    found: StoredEngine | None = None
+
+
+@dataclass(frozen=True)
+class _Made:
+    engine: StoredEngine
+    seconds: float = 0.0
 
 
 class BuildRun:
@@ -43,23 +58,23 @@ class BuildRun:
         self._recorder = recorder
         self._here = here
         self._store = store
-        self._tell = tell
-        self._done = 0
-        self._located: dict[str, Located] = {}
-        self._backend: Backend | None = None
+        self._progress = BuildProgress(request.bundle.manifest.graphs, tell)
+        self._gates = Gating(request, recorder, here, store, self._progress)
 
     def run(self) -> tuple[tuple[GraphReport, ...], Gated]:
         """Every graph's report, and the verdict on the whole step."""
-        reports = []
-        for graph in self._bundle.manifest.graphs:
-            reports.append(self._graph(graph))
-            self._done = len(reports)
+        self._progress.say("looking for engines")
+        with ThreadPoolExecutor() as pool:  # what is there is verified: digests of large files, side by side
+            work = list(pool.map(self._look, self._bundle.manifest.graphs))
+        made = self._make(work)
+        reports = [self._report(item, made.get(item.graph)) for item in work]
         graphs = {report.graph: report.folder or report.outcome for report in reports}
         selected = self._selected()
         key = f"{self._request.backend}/{self._request.precision}"
         before = selected.pairs.get(key)
         same = before is not None and before.graphs == graphs and not any(r.outcome == "built" for r in reports)
-        chain = self._chain(reports, before.chain if before is not None and same else None)
+        passed = all(report.gated is None or report.gated.status in ("passed", "accepted") for report in reports)
+        chain = self._gates.of_step(before.chain if before is not None and same else None) if passed else NOT_RUN
         pair = Pair.model_validate({"graphs": graphs, "chain": chain})
         if before != pair:
             selected = Selected(pairs={**selected.pairs, key: pair})
@@ -73,43 +88,63 @@ class BuildRun:
         except BackendError:
             return Selected()  # damaged: this build begins a new one, and the other pairs ask for theirs
 
-    def _graph(self, graph: str) -> GraphReport:
+    def _look(self, graph: str) -> _Work:
         wanted = wanted_identity(self._bundle, graph, self._request.precision, self._here)
-        self._say(f"{graph}: looking for an engine")
-        if not runs_here(self._bundle, graph, self._here):
-            self._located[graph] = Located("host", self._bundle.graph_path(graph))
-            return GraphReport(graph, "fp32", "host")
         if (self._request.backend, wanted.precision) == REFERENCE:
-            self._located[graph] = reference(self._bundle, graph)
-            return GraphReport(graph, "fp32", "source")
+            return _Work(graph, None)
         identity = self._with_choices(wanted)
-        found = None if self._request.force else self._store.find(identity)
-        start = time.perf_counter()
-        engine = self._make(identity) if found is None else found
-        seconds = time.perf_counter() - start if found is None else 0.0
-        self._located[graph] = Located("engine", engine.path, engine)
-        engine = self._gated(graph, engine)
-        outcome: Outcome = "built" if found is None else "reused"
-        record = engine.record
-        return GraphReport(graph, identity.precision, outcome, record.gate, engine.folder.name, record.layers, seconds)
+        return _Work(graph, identity, None if self._request.force else self._store.find(identity))
 
-    def _make(self, identity: EngineIdentity) -> StoredEngine:
+    def _make(self, work: Sequence[_Work]) -> dict[str, _Made]:
+        """The engines that are missing, several at a time."""
+        missing = [item.identity for item in work if item.identity is not None and item.found is None]
         activations = None
-        if identity.precision != "fp32":
-            self._say(f"{identity.graph}: running the FP32 reference")
+        if any(identity.precision != "fp32" for identity in missing):
+            self._progress.say("running the FP32 reference")
             activations = self._recorder()
-        return make_engine(
-            self._bundle,
-            identity,
-            self._here,
-            self._store,
-            activations,
-            lambda what, part: self._say(f"{identity.graph}: {what}", part),
-        )
+
+        def one(identity: EngineIdentity, wanted: Wanted) -> _Made:
+            return self._made(identity, activations if identity.precision != "fp32" else None, wanted)
+
+        pieces = [lambda wanted, identity=identity: one(identity, wanted) for identity in missing]
+        made = side_by_side(pieces, self._request.jobs)
+        return {identity.graph: engine for identity, engine in zip(missing, made, strict=True)}
+
+    def _made(self, identity: EngineIdentity, activations: Activations | None, wanted: Wanted) -> _Made:
+        graph = identity.graph
+
+        def tell(words: str, part: float) -> None:
+            wanted()
+            self._progress.at(graph, words, part * MADE)
+
+        start = time.perf_counter()
+        tell("beginning", 0.0)
+        engine = make_engine(self._bundle, identity, self._here, self._store, activations, tell)
+        self._progress.leave(graph, MADE)
+        return _Made(engine, time.perf_counter() - start)
+
+    def _report(self, work: _Work, made: _Made | None) -> GraphReport:
+        graph, identity = work.graph, work.identity
+        engine = work.found if made is None else made.engine
+        if identity is None or engine is None:
+            self._gates.located[graph] = reference(self._bundle, graph)
+            self._progress.leave(graph, 1.0)
+            return GraphReport(graph, "fp32", "source", "source")
+        self._gates.located[graph] = Located.stored(self._bundle, engine)
+        seconds = 0.0 if made is None else made.seconds
+        name, record = engine.folder.name, engine.record
+        if record.route == "host":
+            self._progress.leave(graph, 1.0)
+            why = next(iter(record.messages), "")
+            return GraphReport(graph, "fp32", "host", "host", folder=name, seconds=seconds, note=why)
+        gated = self._gates.of_engine(graph, engine)
+        self._progress.leave(graph, 1.0)
+        outcome: Outcome = "reused" if made is None else "built"
+        return GraphReport(graph, identity.precision, outcome, record.route, gated, name, record.layers, seconds)
 
     def _with_choices(self, wanted: EngineIdentity) -> EngineIdentity:
         """The identity with what this request decides."""
-        builder = self._here.can is not None
+        builder = self._here.can is not None and kernel_for(wanted.graph, self._here.kind) is None
         return wanted.model_copy(
             update={
                 "calibration_sha256": None if wanted.precision == "fp32" else self._recorder.digest,
@@ -118,57 +153,12 @@ class BuildRun:
             }
         )
 
-    def _gated(self, graph: str, engine: StoredEngine) -> StoredEngine:
-        """The engine with today's verdict: on the figures it has, or on new ones."""
-        gated = engine.record.gate
-        if self._holds(gated):
-            gated = judge_again(gated, self._request.accept)
-        elif self._request.gate:
-            self._say(f"{graph}: running the gate")
-            backend = self._open()
-            run = caller(backend, backend.load(self._bundle, graph))
-            precision = engine.identity.precision
-            result = gate(
-                run, self._recorder().graph(graph), precision, limits(graph, precision), self._recorder.digest
-            )
-            gated = judge(result, self._here, self._request.accept)
-        if gated == engine.record.gate:
-            return engine
-        return self._store.rewrite(engine, engine.record.model_copy(update={"gate": gated}))
-
-    def _chain(self, reports: list[GraphReport], before: Gated | None) -> Gated:
-        if any(report.gated is not None and report.gated.status not in ("passed", "accepted") for report in reports):
-            return NOT_RUN
-        if before is not None and self._holds(before):
-            return judge_again(before, self._request.accept)
-        if not self._request.gate:
-            return NOT_RUN
-        self._say("the whole step: running the reference")
-        recorded = self._recorder().graph(CHAIN)
-        self._say("the whole step: running the engines")
-        steps = self._recorder.steps(self._open())
-        calls = (
-            Comparison(sample.scene, sample.outputs, lambda outputs=outputs: outputs)  # type: ignore[misc]
-            for sample, (_, outputs) in zip(recorded.samples, steps, strict=True)
-        )
-        precision = self._request.precision
-        result = compare(CHAIN, precision, calls, limits(CHAIN, precision), self._recorder.digest)
-        return judge(result, self._here, self._request.accept)
-
-    def _holds(self, gated: Gated) -> bool:
-        again = self._request.force and self._request.gate
-        return not again and holds(gated, self._here, self._recorder.digest)
-
-    def _open(self) -> Backend:
-        if self._backend is None:
-            locate: Locator = lambda bundle, graph: self._located[graph]  # noqa: E731
-            self._backend = open_backend(self._request.backend, self._request.precision, self._request.threads, locate)
-        return self._backend
-
     def _prune(self, selected: Selected) -> None:
         """Remove engines that this build replaced: of the same graph, backend, precision and device, and in use nowhere."""
         used = {name for pair in selected.pairs.values() for name in pair.graphs.values()}
-        now = {_place(located.engine.identity) for located in self._located.values() if located.engine is not None}
+        now = {
+            _place(located.engine.identity) for located in self._gates.located.values() if located.engine is not None
+        }
         for name in self._store.names():
             if name in used:
                 continue
@@ -178,9 +168,6 @@ class BuildRun:
                 continue
             if _place(identity) in now:
                 self._store.remove(name)
-
-    def _say(self, what: str, part: float = 0.0) -> None:
-        self._tell(what, self._done + min(max(part, 0.0), 1.0))
 
 
 def _place(identity: EngineIdentity) -> tuple[str | None, ...]:

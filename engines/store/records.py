@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from videoscene_rt.engines.gates.gate import GateResult
 from videoscene_rt.engines.manifest import FileEntry
 
 GateStatus = Literal["passed", "accepted", "refused", "not run"]
 """accepted: it failed, and the user took it all the same. Only the first two may be loaded."""
+
+Route = Literal["engine", "source", "kernel", "host"]
+"""How a graph is run: by an engine that was derived or built from it; by the bundle's own FP32 graph on the backend; by a CUDA kernel
+of ours; by the bundle's own FP32 graph on ONNX Runtime's CPU provider, between two copies, because the backend cannot run it."""
 
 PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 FolderName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}-[0-9a-f]{16}$")]
@@ -43,7 +47,9 @@ class EngineRecord(_Data):
     """record.json: the files of an engine with their digests, its verdict, and how it was made.
 
     Attributes:
-        engine: which of the files is loaded.
+        route: how the graph is run.
+        engine: which of the files is loaded; None on the routes "source" and "host", which run the bundle's graph: the identity
+            has its digest and that of its weights, and the bundle verifies them.
         files: every file of the folder but this one, with size and SHA-256.
         layers: which groups of layers got which precision, and why.
         seconds: what building took; versions: of what built it; messages: the builder's warnings.
@@ -51,7 +57,8 @@ class EngineRecord(_Data):
     """
 
     schema_version: Literal[1] = 1
-    engine: PlainName
+    route: Route = "engine"
+    engine: PlainName | None = None
     files: dict[PlainName, FileEntry]
     gate: Gated
     layers: tuple[LayerRecord, ...] = ()
@@ -62,17 +69,22 @@ class EngineRecord(_Data):
     created: str = ""
     notes: dict[str, Any] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _a_file_where_one_is_loaded(self) -> EngineRecord:
+        if (self.engine is None) != (self.route in ("source", "host")):
+            raise ValueError(f"route {self.route} with the file {self.engine}")
+        return self
+
 
 class Pair(_Data):
     """What runs the graphs for one backend under one ceiling.
 
     Attributes:
-        graphs: graph → folder of its engine; "source" where the backend runs the bundle's own FP32 graph, which is the reference;
-            "host" where the backend cannot run the graph and ONNX Runtime's CPU provider runs it.
+        graphs: graph → folder of its engine; "source" where the backend is the reference and runs the bundle's own FP32 graph.
         chain: the verdict on the whole step.
     """
 
-    graphs: dict[str, FolderName | Literal["source", "host"]]
+    graphs: dict[str, FolderName | Literal["source"]]
     chain: Gated
 
 

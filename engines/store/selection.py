@@ -5,82 +5,15 @@ Loading never builds and never substitutes: what does not fit is refused with th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
-
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.platform import Platform, platform
 from videoscene_rt.engines.store.identity import EngineIdentity, graph_sha256, specs_sha256
+from videoscene_rt.engines.store.kernel import kernel_for, kernel_recipe
+from videoscene_rt.engines.store.located import REFERENCE, Located, Locator, helped_by, reference
 from videoscene_rt.engines.store.records import Gated
-from videoscene_rt.engines.store.store import EngineStore, StoredEngine
-
-REFERENCE = ("onnxruntime", "fp32")
-"""The pair that needs no engines: ONNX Runtime's CPU provider runs the bundle's FP32 graphs, and is what others are gated against."""
-
-Route = Literal["engine", "source", "host"]
-
-
-@dataclass(frozen=True)
-class Located:
-    """What runs a graph.
-
-    Attributes:
-        route: "engine": a built engine on the backend; "source": the bundle's FP32 graph on the backend; "host": the bundle's FP32
-            graph on ONNX Runtime's CPU provider, because the backend cannot run it.
-        path: the file. An engine's is verified by `read`, or by ``engine.verify()`` where its path is opened instead.
-        engine: the stored engine; None on the other routes.
-        command: makes the engine again, where it is damaged or the backend refuses it.
-    """
-
-    route: Route
-    path: Path
-    engine: StoredEngine | None = None
-    command: str | None = None
-
-    def verified(self) -> Path:
-        """The path, after an engine's files were compared with their digests.
-
-        Raises:
-            BackendError: a file is not what was stored.
-        """
-        if self.engine is not None:
-            with _helped_by(self.command):
-                self.engine.verify()
-        return self.path
-
-    def read(self) -> bytes:
-        """The file's bytes; an engine's are verified.
-
-        Raises:
-            BackendError: they are not what was stored.
-        """
-        if self.engine is None:
-            return self.path.read_bytes()
-        with _helped_by(self.command):
-            return self.engine.read()
-
-    @contextmanager
-    def loading(self) -> Iterator[None]:
-        """Around loading: a backend that refuses an engine, though it is what was stored, is answered with a forced build."""
-        try:
-            yield
-        except BackendError as error:
-            if self.command is None:
-                raise
-            raise BackendError(error.problem, f"{self.command} --force") from error
-
-
-Locator = Callable[[Bundle, str], Located]
-"""Bundle, graph → what runs it; raises BackendError where nothing may."""
-
-
-def reference(bundle: Bundle, graph: str) -> Located:
-    """The bundle's own FP32 graph: the locator of the reference."""
-    return Located("source", bundle.graph_path(graph))
+from videoscene_rt.engines.store.store import EngineStore
+from videoscene_rt.engines.store.stored_engine import StoredEngine
 
 
 def selected_for(backend: str, ceiling: str) -> Locator:
@@ -93,7 +26,7 @@ def selected_for(backend: str, ceiling: str) -> Locator:
         return reference
 
     def locate(bundle: Bundle, graph: str) -> Located:
-        with _helped_by(build_command(bundle, backend, ceiling)):
+        with helped_by(build_command(bundle, backend, ceiling)):
             return _locate(bundle, graph, backend, ceiling)
 
     return locate
@@ -115,12 +48,17 @@ def wanted_identity(bundle: Bundle, graph: str, ceiling: str, here: Platform) ->
     if here.built_for is None:
         raise BackendError(here.cannot_build)
     precision = graph_precision(graph, ceiling)
+    kernel = kernel_for(graph, here.kind)
+    if kernel is not None:
+        precision, recipe = "fp32", kernel_recipe(kernel, bundle)
+    else:
+        recipe = recipe_digest(graph, precision)
     return EngineIdentity(
         graph=graph,
         graph_sha256=graph_sha256(bundle, graph),
         specs_sha256=specs_sha256(bundle.graph(graph)),
         precision=precision,
-        recipe_sha256=recipe_digest(graph, precision),
+        recipe_sha256=recipe,
         calibration_sha256=None,
         backend=here.kind.name,
         backend_version=here.version,
@@ -129,35 +67,24 @@ def wanted_identity(bundle: Bundle, graph: str, ceiling: str, here: Platform) ->
     )
 
 
-@contextmanager
-def _helped_by(command: str | None) -> Iterator[None]:
-    """A refusal that names no help gets this one."""
-    try:
-        yield
-    except BackendError as error:
-        if command is None or error.remedy is not None:
-            raise
-        raise BackendError(error.problem, command) from error
-
-
 def _locate(bundle: Bundle, graph: str, backend: str, ceiling: str) -> Located:
-    source = bundle.graph_path(graph)
     store = EngineStore(bundle.folder)
     pair = store.selected().pairs.get(f"{backend}/{ceiling}")
     name = None if pair is None else pair.graphs.get(graph)
-    if pair is None or name is None:
+    if name == "source" and backend == REFERENCE[0]:
+        return reference(bundle, graph)
+    if pair is None or name is None or name == "source":
         raise BackendError(f"{bundle.folder} has no engine of graph {graph} for {backend} in {ceiling}")
-    if name in ("source", "host"):
-        return Located("source" if name == "source" else "host", source)
     here = platform(backend)
     if here.cannot_run:
         raise BackendError(here.cannot_run, "run on a machine that has one, or use --backend onnxruntime")
     engine = store.open(name)
     _check_identity(engine, wanted_identity(bundle, graph, ceiling, here))
     again = build_command(bundle, backend, ceiling)
-    check_gate(f"the engine of graph {graph}", engine.record.gate, here, again)
+    if engine.record.route != "host":  # what runs on the host is the reference itself
+        check_gate(f"the engine of graph {graph}", engine.record.gate, here, again)
     check_gate("the whole step", pair.chain, here, again)
-    return Located("engine", engine.path, engine, again)
+    return Located.stored(bundle, engine, again)
 
 
 def _check_identity(engine: StoredEngine, wanted: EngineIdentity) -> None:

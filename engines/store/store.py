@@ -6,15 +6,12 @@ executable code. Nothing outside the bundle is ever read: no link is followed.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from videoscene_rt.engines.digest import file_sha256
@@ -27,61 +24,14 @@ from videoscene_rt.engines.store.private_files import (
     check_folder,
     flush,
     read_model,
-    read_private,
     remove_tree,
     write_model,
 )
 from videoscene_rt.engines.store.records import EngineRecord, Selected
+from videoscene_rt.engines.store.stored_engine import StoredEngine
 
 FOLDER = "engines"
 IDENTITY_FILE, RECORD_FILE, SELECTED_FILE = "identity.json", "record.json", "selected.json"
-
-
-@dataclass(frozen=True)
-class StoredEngine:
-    """An engine in the store, its folder looked over; the contents of its files are verified when they are read."""
-
-    folder: Path
-    identity: EngineIdentity
-    record: EngineRecord
-
-    @property
-    def path(self) -> Path:
-        """The file that is loaded."""
-        return self.folder / self.record.engine
-
-    def verify(self) -> None:
-        """Compare every file with its digest.
-
-        Raises:
-            BackendError: one is not what was stored.
-        """
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(self._verify_file, self.record.files))
-
-    def read(self) -> bytes:
-        """The bytes of the engine, and these very bytes verified.
-
-        Raises:
-            BackendError: they are not what was stored.
-        """
-        name = self.record.engine
-        data = read_private(self.folder / name, self.record.files[name].bytes)
-        self._compare(name, hashlib.sha256(data).hexdigest())
-        return data
-
-    def _verify_file(self, name: str) -> None:
-        try:
-            self._compare(name, file_sha256(self.folder / name))
-        except OSError as error:
-            raise BackendError(f"{self.folder / name} cannot be read: {error.strerror}") from error
-
-    def _compare(self, name: str, found: str) -> None:
-        promised = self.record.files[name].sha256
-        if found != promised:
-            raise BackendError(
-                f"{self.folder / name} was altered: its SHA-256 is {found[:12]}…, the record says {promised[:12]}…"
-            )
 
 
 class EngineStore:
@@ -115,7 +65,7 @@ class EngineStore:
         record = read_model(folder / RECORD_FILE, EngineRecord)
         if identity.folder != name:
             raise BackendError(f"{folder} holds another engine: {identity.folder}")
-        if record.engine not in record.files or IDENTITY_FILE not in record.files:
+        if not {IDENTITY_FILE, record.engine or IDENTITY_FILE} <= set(record.files):
             raise BackendError(f"{folder / RECORD_FILE} does not name the engine's files")
         for file, entry in record.files.items():
             check_file(folder / file, entry.bytes)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from videoscene_rt.engines.building.build import BuildReport, BuildRequest
+    from videoscene_rt.engines.building.build import BuildReport, BuildRequest, GraphReport
 
 
 def build(
     bundle: Annotated[Path, typer.Argument(help="The bundle, from vsrt export.")],
-    backend: Annotated[str, typer.Option(help="onnxruntime, tensorrt or tensorrt-rtx.")] = "onnxruntime",
+    backend: Annotated[
+        str, typer.Option(help="onnxruntime, onnxruntime-cuda, tensorrt or tensorrt-rtx.")
+    ] = "onnxruntime",
     precision: Annotated[
         str, typer.Option(help="A ceiling: fp32, fp16 or int8. The recipe gives each graph its own under it.")
     ] = "fp32",
@@ -25,6 +27,7 @@ def build(
         int | None, typer.Option(min=1, metavar="MIB", help="The most scratch memory a TensorRT layer may take.")
     ] = None,
     level: Annotated[int | None, typer.Option(min=0, max=5, help="TensorRT's builder optimization level.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="How many engines to make at a time.")] = 1,
     accept: Annotated[bool, typer.Option("--accept", help="Take engines whose gate fails; it is recorded.")] = False,
     no_gate: Annotated[
         bool, typer.Option("--no-gate", help="Store engines without running them; they cannot be loaded until gated.")
@@ -40,6 +43,10 @@ def build(
 
     What fits already is used again. Exit code 3 if an engine is refused by its accuracy gate or cannot be built.
     """
+    from videoscene_rt.engines import machine
+
+    if backend != "onnxruntime":
+        machine.look_for_gpu()  # beside the imports and the verification of the bundle
     from videoscene_rt.cli import console
     from videoscene_rt.engines.building.build import BuildRequest
     from videoscene_rt.engines.bundle import Bundle
@@ -54,6 +61,7 @@ def build(
         gate=not no_gate,
         force=force,
         threads=threads,
+        jobs=jobs,
         lock_timeout_s=wait,
     )
     report = build_with_progress(request, tuple(scenes or ()), quiet=as_json)
@@ -106,6 +114,7 @@ def as_document(report: BuildReport) -> dict[str, Any]:
             graph.graph: {
                 "precision": graph.precision,
                 "outcome": graph.outcome,
+                "route": graph.route,
                 "folder": graph.folder,
                 "seconds": graph.seconds,
                 "gate": None if graph.gated is None else graph.gated.model_dump(mode="json"),
@@ -129,7 +138,7 @@ def _print(report: BuildReport) -> None:
         )
         return
     rows = [
-        Row(graph.graph, graph.precision, graph.outcome, graph.gated, graph.seconds or None) for graph in report.graphs
+        Row(graph.graph, graph.precision, _engine(graph), graph.gated, graph.seconds or None) for graph in report.graphs
     ]
     rows.append(Row("the whole step", request.precision, "", report.chain, None))
     gated = f", gated on {', '.join(report.scenes)}" if report.chain.result is not None else ""
@@ -137,7 +146,7 @@ def _print(report: BuildReport) -> None:
     for graph in report.graphs:
         if graph.outcome == "host":
             console.RESULT.print(
-                f"note: {request.backend} cannot run graph {graph.graph}: ONNX Runtime runs it on the CPU (host)",
+                f"note: graph {graph.graph} runs on the CPU, on ONNX Runtime (host): {graph.note}",
                 soft_wrap=True,
             )
     if any(
@@ -147,3 +156,9 @@ def _print(report: BuildReport) -> None:
             "note: what was not gated cannot be loaded; the same command without --no-gate, on the device, gates it",
             soft_wrap=True,
         )
+
+
+def _engine(graph: GraphReport) -> str:
+    """Where it came from, and how it runs where that is not by an engine of the backend's own."""
+    told = graph.outcome in ("built", "reused") and graph.route != "engine"
+    return f"{graph.outcome}, {graph.route}" if told else graph.outcome

@@ -62,7 +62,7 @@ def _rows(store: EngineStore, ceiling: str, pair: Pair) -> list[Row]:
 
     rows = []
     for graph, name in pair.graphs.items():
-        if name in ("source", "host"):
+        if name == "source":
             rows.append(Row(graph, "fp32", name, None))
             continue
         try:
@@ -71,8 +71,11 @@ def _rows(store: EngineStore, ceiling: str, pair: Pair) -> list[Row]:
         except BackendError as error:
             rows.append(Row(graph, "", f"damaged: {error.problem}", None))
             continue
-        rows.append(
-            Row(graph, engine.identity.precision, engine.identity.digest[:6], engine.record.gate, engine.record.seconds)
-        )
+        identity, record = engine.identity, engine.record
+        if record.route == "host":
+            rows.append(Row(graph, "fp32", "host", None))
+            continue
+        shown = identity.digest[:6] if record.route == "engine" else f"{identity.digest[:6]}, {record.route}"
+        rows.append(Row(graph, identity.precision, shown, record.gate, record.seconds))
     rows.append(Row("the whole step", ceiling, "", pair.chain))
     return rows

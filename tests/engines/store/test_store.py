@@ -21,7 +21,8 @@ from videoscene_rt import BackendError
 from videoscene_rt.engines.building.lock import build_lock
 from videoscene_rt.engines.digest import file_sha256
 from videoscene_rt.engines.store.records import EngineRecord, Gated, Pair, Selected
-from videoscene_rt.engines.store.store import EngineStore, StoredEngine
+from videoscene_rt.engines.store.store import EngineStore
+from videoscene_rt.engines.store.stored_engine import StoredEngine
 
 PLAN = bytes(range(256)) * 8
 RECORD = EngineRecord(engine="engine.plan", files={}, gate=Gated(status="not run"))
@@ -210,7 +211,7 @@ def selection() -> Selected:
     return Selected(
         pairs={
             "tensorrt/fp16": Pair(
-                graphs={"student": identity().folder, "renderer": "host"}, chain=Gated(status="passed")
+                graphs={"student": identity().folder, "renderer": "source"}, chain=Gated(status="passed")
             )
         }
     )

@@ -83,7 +83,7 @@ def test_a_refused_engine_is_3_with_the_table_and_what_to_do(
     bundle: Path, scenes: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     strict = Limits(relative_l2=1e-9)
-    for module in ("run", "verdict"):
+    for module in ("gating", "verdict"):
         monkeypatch.setattr(
             f"videoscene_rt.engines.building.{module}.limits",
             lambda graph, _: strict if graph == "student" else Limits(),
