@@ -33,6 +33,17 @@ def published_bundle(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -
     return _once(tmp_path_factory, worker_id, "published.bundle", make)
 
 
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A bundle of the preset `tiny`, weights from seed 0. Exporting it takes half a minute. Read only."""
+    from videoscene_rt.export.bundle_export import ExportRequest, export_bundle
+    from videoscene_rt.export.presets import load_preset
+
+    return _once(
+        tmp_path_factory, worker_id, "tiny.bundle", lambda out: export_bundle(ExportRequest(load_preset("tiny"), out))
+    )
+
+
 def _once(factory: pytest.TempPathFactory, worker_id: str, name: str, make: Callable[[Path], object]) -> Path:
     base = factory.getbasetemp()
     shared = base if worker_id == "master" else base.parent

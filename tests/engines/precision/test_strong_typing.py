@@ -1,4 +1,7 @@
-"""Every derived graph is valid for a strongly typed builder: TensorRT-RTX parses and builds it, without a GPU."""
+"""The published autoencoder derived in FP16 is valid for a strongly typed builder: TensorRT-RTX parses and builds it, without a GPU.
+
+Every graph of the preset `tiny`, in every precision, is built in tests/engines/building/test_tiny.py.
+"""
 
 from __future__ import annotations
 
@@ -7,32 +10,17 @@ from typing import Any
 
 import pytest
 
-from videoscene_rt.engines.activations import Activations
 from videoscene_rt.engines.bundle import Bundle
-from videoscene_rt.engines.precision import derive, graph_precision
+from videoscene_rt.engines.precision import derive
 
 trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
 
-CASES = [
-    ("student", "fp16"),
-    ("student", "int8"),
-    ("policy", "fp16"),
-    *((graph, "fp16") for graph in ("encode_image", "encode_clip", "encode_stream", "decode_clip", "decode_stream")),
-]
 PUBLISHED_CASES = ("encode_image", "encode_first", "encode_next", "decode_first", "decode_next")
 
 
 @pytest.fixture(scope="module")
 def logger() -> Any:
     return trt.Logger(trt.Logger.ERROR)
-
-
-@pytest.mark.parametrize(("graph", "ceiling"), CASES)
-def test_it_builds(
-    graph: str, ceiling: str, logger: Any, bundle: Bundle, activations: Activations, tmp_path: Path
-) -> None:
-    own = graph_precision(graph, ceiling)
-    _build(derive(bundle, graph, own, activations, tmp_path / "graph.onnx").path, logger)
 
 
 @pytest.mark.parametrize("graph", PUBLISHED_CASES)
