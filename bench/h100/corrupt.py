@@ -22,10 +22,15 @@ _TIMEOUT_S = 120
 
 
 def engine_folders(bundle: Path, backend: str, precision: str) -> dict[str, Path]:
-    """Folder of each graph's engine in the bundle's store."""
+    """Folder of each graph's engine in the bundle's store; kernels of ours, and what has no file of its own, are left out."""
     selected = json.loads((bundle / "engines" / "selected.json").read_text())
     graphs = selected["pairs"][f"{backend}/{precision}"]["graphs"]
-    return {graph: bundle / "engines" / name for graph, name in graphs.items() if (bundle / "engines" / name).is_dir()}
+    folders = {graph: bundle / "engines" / name for graph, name in graphs.items()}
+    return {graph: folder for graph, folder in folders.items() if folder.is_dir() and _route(folder) == "engine"}
+
+
+def _route(folder: Path) -> str:
+    return str(json.loads((folder / "record.json").read_text()).get("route", "engine"))
 
 
 def _truncated(engine: Path, _: Path) -> None:
