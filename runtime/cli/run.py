@@ -24,7 +24,7 @@ def run(
         int | None, typer.Option(help="N in 1…1000: fix the timestep t = N − 1 instead of asking the policy.")
     ] = None,
     backend: Annotated[
-        str, typer.Option(metavar="onnxruntime|tensorrt|tensorrt-rtx", help="What runs the graphs.")
+        str, typer.Option(metavar="onnxruntime|onnxruntime-cuda|tensorrt|tensorrt-rtx", help="What runs the graphs.")
     ] = "onnxruntime",
     precision: Annotated[
         str, typer.Option(metavar="fp32|fp16|int8", help="A ceiling; the recipe gives each graph its own under it.")

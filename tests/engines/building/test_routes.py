@@ -13,6 +13,7 @@ import pytest
 from tests.engines.building.played import ADA, PlayedTensorRt, located
 from tests.support.built import BUILT, build, outcomes, stored
 from videoscene_rt import BackendError
+from videoscene_rt.cli.main import main
 from videoscene_rt.engines.building import gating, onnx_files
 from videoscene_rt.engines.building import produce as produce_module
 from videoscene_rt.engines.building.request import BuildReport
@@ -64,6 +65,34 @@ def test_it_is_stored_where_there_is_no_gpu_and_gated_where_there_is(plain: Path
         located(plain, "renderer", "tensorrt-rtx", "fp32")
     build(plain, "fp32", backend="tensorrt-rtx").check()
     assert located(plain, "renderer", "tensorrt-rtx", "fp32").route == "kernel"
+
+
+def test_the_tables_show_how_a_graph_is_run(
+    plain: Path, machine: Machine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(None)
+    command = ["build", str(plain), "--backend", "tensorrt-rtx", "--no-gate", "--jobs", "2"]
+    assert main(command) == 0
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith(" renderer"))
+    assert "fp32" in row
+    assert "built, kernel" in row
+    assert main(["inspect", str(plain)]) == 0
+    shown = capsys.readouterr().out
+    digest = stored(plain, "renderer", "tensorrt-rtx/fp32").identity.digest[:6]
+    assert f"{digest}, kernel" in shown
+
+    no_kernels(monkeypatch)
+    assert main([*command, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["graphs"]["renderer"]
+    assert (told["outcome"], told["route"]) == ("host", "host")
+    assert main(command) == 0
+    note = " ".join(capsys.readouterr().out.split())
+    assert "graph renderer runs on the CPU, on ONNX Runtime (host): tensorrt-rtx 1.7.1 has no scatter" in note
+    assert main(["inspect", str(plain)]) == 0
+    (row,) = (
+        line for line in capsys.readouterr().out.splitlines() if line.startswith(" renderer") and "reference" in line
+    )
+    assert "host" in row
 
 
 def test_another_kernel_is_another_engine(plain: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
