@@ -25,7 +25,8 @@ ROOMS = {
     "bench": {"bench", "runtime", "engines", "export"},
 }
 # The command line calls the export, when it is asked to; skimage and onnxruntime are for the demo's scene and for doctor.
-ALSO = {"runtime/cli": {"export"}}
+# Training reads scenes, paths and photographs as the runtime does, so that it sees what a step will see.
+ALSO = {"runtime/cli": {"export"}, "export/distill": {"runtime"}, "export/distill/world": {"runtime"}}
 ONLY_IN = {
     "typer": {"runtime/cli"},
     "rich": {"runtime/cli"},
