@@ -48,20 +48,22 @@ class Gating:
         Raises:
             BackendError: the engine cannot be loaded or run.
         """
-        gated = engine.record.gate
+        gated, scratch = engine.record.gate, engine.record.scratch_bytes
         if self._holds(gated):
             gated = judge_again(gated, self._request.accept)
         elif self._request.gate:
             self._progress.at(graph, "running the gate", MADE)
             backend = self._open()
-            run = caller(backend, backend.load(self._request.bundle, graph))
+            loaded = backend.load(self._request.bundle, graph)
+            run, scratch = caller(backend, loaded), loaded.scratch_bytes
             precision = engine.identity.precision
             result = gate(
                 run, self._recorder().graph(graph), precision, limits(graph, precision), self._recorder.digest
             )
             gated = judge(result, self._here, self._request.accept)
-        if gated != engine.record.gate:
-            self._store.rewrite(engine, engine.record.model_copy(update={"gate": gated}))
+        record = engine.record.model_copy(update={"gate": gated, "scratch_bytes": scratch})
+        if record != engine.record:
+            self._store.rewrite(engine, record)
         return gated
 
     def of_step(self, before: Gated | None) -> Gated:

@@ -52,6 +52,7 @@ class EngineRecord(_Data):
             has its digest and that of its weights, and the bundle verifies them.
         files: every file of the folder but this one, with size and SHA-256.
         layers: which groups of layers got which precision, and why.
+        scratch_bytes: device memory that a run needs beside its buffers and weights, as the gate found it; 0 before that.
         seconds: what building took; versions: of what built it; messages: the builder's warnings.
         created: UTC, ISO 8601.
     """
@@ -62,6 +63,7 @@ class EngineRecord(_Data):
     files: dict[PlainName, FileEntry]
     gate: Gated
     layers: tuple[LayerRecord, ...] = ()
+    scratch_bytes: int = Field(default=0, ge=0)
     seconds: float = 0.0
     versions: dict[str, str] = Field(default_factory=dict)
     driver: str | None = None

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from videoscene_rt.chain.description import ChainPlan
     from videoscene_rt.engines.bundle import Bundle
     from videoscene_rt.engines.manifest import PolicyInfo
     from videoscene_rt.engines.specs import GraphSpec
@@ -30,9 +29,9 @@ def inspect(
     """Verify a bundle and show what it is and which engines it has."""
     import json
 
-    from videoscene_rt.chain.plan import plan_chain
     from videoscene_rt.cli import console
     from videoscene_rt.cli.inspect_engines import engines_document, print_built
+    from videoscene_rt.cli.inspect_memory import memory_document, print_memory
     from videoscene_rt.cli.inspect_schedule import check_schedule, lane_lines, schedule_document, write_picture
     from videoscene_rt.engines.bundle import Bundle
 
@@ -43,11 +42,14 @@ def inspect(
     if as_json:
         document = {"bundle_sha256": opened.digest, **json.loads(opened.manifest.model_dump_json())}
         lanes = {} if drawn is None else {"schedule": schedule_document(drawn)}
-        console.print_json({**document, "engines": engines_document(opened), **lanes})
+        console.print_json(
+            {**document, "engines": engines_document(opened), "memory": memory_document(opened), **lanes}
+        )
         return
-    _print_summary(opened, plan_chain(opened.manifest))
+    _print_summary(opened)
     _print_graphs(opened)
     print_built(opened)
+    print_memory(opened)
     if drawn is not None:
         for line in (*lane_lines(drawn), f"  {schedule}"):
             console.RESULT.print(line, soft_wrap=True)
@@ -56,7 +58,7 @@ def inspect(
             _print_tensors(graph)
 
 
-def _print_summary(bundle: Bundle, plan: ChainPlan) -> None:
+def _print_summary(bundle: Bundle) -> None:
     from rich.table import Table
 
     from videoscene_rt.cli import console
@@ -82,7 +84,6 @@ def _print_summary(bundle: Bundle, plan: ChainPlan) -> None:
         "policy": _policy(manifest.policy),
         "schedule": f"SNR shift {preset.schedule.snr_shift}, rounding {preset.schedule.rounding}",
         "chain": f"within relative L2 {chain} of {manifest.chain_parity.reference}",
-        "memory": f"{console.size(sum(buffer.nbytes for buffer in plan.buffers))} of buffers for a step, engines' own memory not counted",
         "weights": source,
         "made": f"{provenance.created} by {provenance.command}",
         "with": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
