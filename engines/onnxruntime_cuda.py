@@ -75,7 +75,7 @@ class OnnxRuntimeCudaBackend:
         Args:
             path: the file.
             spec: what it has to take and give.
-            fallback: let the CPU run nodes that the provider has no kernel for; a run then waits until it is done.
+            fallback: let the CPU run nodes that the provider has no kernel for.
 
         Raises:
             MissingKernelsError: without fallback, there are such nodes.
@@ -83,12 +83,7 @@ class OnnxRuntimeCudaBackend:
         """
         stream = None if self.cuda is None else self.cuda.stream_handle
         session = open_session(self._ort, self._provider, path, stream, fallback=fallback)
-        options = None
-        if self.cuda is not None and not fallback:
-            # The stream orders what follows. With nodes on the CPU it does not: what they wrote is copied from memory that is reused.
-            options = self._ort.RunOptions()
-            options.add_run_config_entry("disable_synchronize_execution_providers", "1")
-        return OnnxRuntimeCudaEngine(session, spec, self.cuda, options)
+        return OnnxRuntimeCudaEngine(session, spec, self.cuda)
 
 
 class OnnxRuntimeCudaEngine(OnnxRuntimeEngine):
@@ -98,26 +93,29 @@ class OnnxRuntimeCudaEngine(OnnxRuntimeEngine):
         session: made with the device's own stream.
         spec: what it has to take and give.
         device: None in a rehearsal.
-        options: ONNX Runtime's RunOptions.
     """
 
-    def __init__(self, session: Any, spec: GraphSpec, device: CudaDevice | None, options: Any = None) -> None:
+    def __init__(self, session: Any, spec: GraphSpec, device: CudaDevice | None) -> None:
         super().__init__(session, spec)
         self._device = device
-        self._options = options
 
     def context(self, scratch: int | None = None) -> OnnxRuntimeContext:
         """See `OnnxRuntimeEngine.context`."""
         if self._device is None:
             return super().context(scratch)
-        return OnnxRuntimeCudaContext(self._session, self.spec, self._device, self._options)
+        return OnnxRuntimeCudaContext(self._session, self.spec, self._device)
 
 
 class OnnxRuntimeCudaContext(OnnxRuntimeContext):
-    """Inputs and outputs of one session bound to device memory. Contexts of one backend run one after the other."""
+    """Inputs and outputs of one session bound to device memory. Contexts of one backend run one after the other.
 
-    def __init__(self, session: Any, spec: GraphSpec, device: CudaDevice, options: Any = None) -> None:
-        super().__init__(session, spec, "cuda", options)
+    A run waits for the device. ONNX Runtime can be told not to (disable_synchronize_execution_providers), but then it gives its
+    page-locked staging memory back from a callback of the stream, where CUDA forbids that, and the process ends: cudaFreeHost,
+    error 800; ONNX Runtime 1.31 on an H100.
+    """
+
+    def __init__(self, session: Any, spec: GraphSpec, device: CudaDevice) -> None:
+        super().__init__(session, spec, "cuda")
         self._stream = OwnStream(device)
 
     def enqueue(self, stream: int | None = None) -> None:

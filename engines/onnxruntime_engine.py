@@ -130,7 +130,6 @@ class OnnxRuntimeContext:
         session: checked against ``spec``.
         spec: what it takes and gives.
         device: where the memory lies, as `TensorView.device` says it.
-        options: RunOptions for every run; None is ONNX Runtime's default.
     """
 
     def __init__(
@@ -138,12 +137,10 @@ class OnnxRuntimeContext:
         session: onnxruntime.InferenceSession,
         spec: GraphSpec,
         device: str = "cpu",
-        options: onnxruntime.RunOptions | None = None,
     ) -> None:
         self._session = session
         self._spec = spec
         self._device = device
-        self._options = options
         self._binding = session.io_binding()
         self._inputs = {tensor.name: tensor for tensor in spec.inputs}
         self._outputs = {tensor.name: tensor for tensor in spec.outputs}
@@ -162,12 +159,12 @@ class OnnxRuntimeContext:
         self._views[name] = view
 
     def enqueue(self, stream: int | None = None) -> None:
-        """See `Context.enqueue`. On the CPU, which has no streams: run, and return when done."""
+        """Run, and return when done. See `Context.enqueue`."""
         missing = [name for name in (*self._inputs, *self._outputs) if name not in self._views]
         if missing:
             raise BackendError(f"graph {self._spec.name}: not bound: {', '.join(missing)}")
         try:
-            self._session.run_with_iobinding(self._binding, self._options)
+            self._session.run_with_iobinding(self._binding)
         except Exception as error:  # as above
             raise BackendError(f"graph {self._spec.name} failed in ONNX Runtime: {_first_line(error)}") from error
 

@@ -87,20 +87,18 @@ def test_every_graph_computes_what_the_reference_computes(backend: OnnxRuntimeCu
         assert_near(found, caller(reference, reference.load(bundle, graph))(inputs), LIMIT)
 
 
-def test_it_is_asynchronous_on_its_own_stream(
+def test_it_runs_again_and_again_on_its_own_stream(
     backend: OnnxRuntimeCudaBackend, bundle: Bundle, cuda: CudaDevice
 ) -> None:
+    """ONNX Runtime ends the process if its runs do not wait: its staging memory is then given back where CUDA forbids it."""
     context, memory = bound(backend, bundle, "policy")
     memory["z_r"].write(seeded_inputs(bundle.manifest, "policy", 0)["z_r"])
     context.enqueue()
-    cuda.synchronize()
     alone = memory["logits"].read()
-    own, busy = CudaStream(cuda, cuda.stream), Busy(cuda)
-    memory["logits"].write(np.full_like(alone, np.nan))
-    busy.keep(own)
-    context.enqueue()
-    assert not own.record().done, "enqueue waited for the stream"
-    assert np.array_equal(memory["logits"].read(), alone)
+    for _ in range(200):
+        memory["logits"].write(np.full_like(alone, np.nan))
+        context.enqueue()
+        assert np.array_equal(memory["logits"].read(), alone)
 
 
 def test_on_another_stream_it_runs_after_what_that_one_has_and_before_what_comes(
