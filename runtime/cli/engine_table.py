@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from videoscene_rt.engines.store.records import Gated
 
+_ENGINE_WIDTH = len("reused, kernel")
+
 
 @dataclass(frozen=True)
 class Row:
@@ -30,7 +32,8 @@ def print_engines(title: str, rows: Sequence[Row]) -> None:
 
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, collapse_padding=True)
     for heading in ("graph", "precision", "engine", "gate", "rel. L2", "cosine", "PSNR", "time"):
-        table.add_column(heading, overflow="fold", no_wrap=heading in ("graph", "precision"))
+        least = _ENGINE_WIDTH if heading == "engine" else None
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("graph", "precision"), min_width=least)
     for row in rows:
         time = "" if row.seconds is None else console.seconds(row.seconds)
         table.add_row(row.graph, row.precision, row.engine, *gate_cells(row.gated), time)

@@ -94,7 +94,7 @@ def test_what_is_no_onnx_file(small_bundle: Path, tmp_path: Path) -> None:
 
 
 def test_unknown_words_are_the_callers_and_the_known_ones_are_named() -> None:
-    with pytest.raises(InputError, match=r"'abacus'[\s\S]*onnxruntime, tensorrt"):
+    with pytest.raises(InputError, match=r"'abacus'[\s\S]*onnxruntime, onnxruntime-cuda, tensorrt"):
         open_backend("abacus")
     with pytest.raises(InputError, match=r"'fp4'[\s\S]*fp32, fp16, int8"):
         open_backend(precision="fp4")
