@@ -62,15 +62,20 @@ def _plan(bundle: Bundle, pair: Pair | None) -> tuple[ArenaPlan, int]:
     from videoscene_rt.chain.arena import plan_arena
     from videoscene_rt.chain.plan import plan_chain
     from videoscene_rt.chain.schedule import schedule
+    from videoscene_rt.engines.errors import BackendError
     from videoscene_rt.engines.store.store import EngineStore
 
     store = EngineStore(bundle.folder)
     scratch, files = {}, 0
     for graph, name in ({} if pair is None else pair.graphs).items():
-        if name != "source":
+        if name == "source":
+            continue
+        try:
             record = store.open(name).record
-            scratch[graph] = record.scratch_bytes
-            files += sum(entry.bytes for entry in record.files.values())
+        except BackendError:  # damaged: the table of engines says so
+            continue
+        scratch[graph] = record.scratch_bytes
+        files += sum(entry.bytes for entry in record.files.values())
     plan = plan_chain(bundle.manifest)
     needs = {stage.name: scratch.get(stage.graph, 0) for stage in plan.stages}
     return plan_arena(plan, schedule(plan), needs, SLOTS), files
