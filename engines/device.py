@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 Place = Literal["device", "pinned", "mapped"]
 """Where memory lies: on the device; on the host, page-locked; on the host, page-locked and addressed by the device as well."""
 
+ALIGNMENT = 512
+"""Bytes. TensorRT wants every bound address at a multiple of 256, and scratch memory at one of the device's texture alignment, 512
+(NvInferRuntime.h, setTensorAddress and setDeviceMemory)."""
+
 
 @dataclass(frozen=True)
 class Block:
-    """Zeroed memory, at a multiple of 256 bytes; it lives as long as ``owner`` does.
+    """Zeroed memory, at a multiple of `ALIGNMENT`; it lives as long as ``owner`` does.
 
     Attributes:
         pointer: its address as the device sees it. host_pointer: as the host sees it; None where it does not.

@@ -74,7 +74,7 @@ class Engine(Protocol):
         """A new, unbound use of this engine; contexts share its weights.
 
         Args:
-            scratch: the address of `scratch_bytes` of device memory, at a multiple of 256, which nothing that runs at the same
+            scratch: the address of `scratch_bytes` of device memory, at a multiple of 512, which nothing that runs at the same
                 time may use, and which outlives the context; None gives the context memory of its own.
 
         Raises:

@@ -7,11 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from videoscene_rt.engines.device import Block, Place
+from videoscene_rt.engines.device import ALIGNMENT, Block, Place
 from videoscene_rt.engines.errors import BackendError, InputError
 from videoscene_rt.engines.memory import HostMemory
-
-_ALIGNMENT = 256
 
 
 class HostEvent:
@@ -58,12 +56,12 @@ class HostDevice:
     def block(self, nbytes: int, place: Place = "device") -> Block:
         """See `Device.block`; every place is the same one."""
         try:
-            raw = np.zeros(nbytes + _ALIGNMENT, np.uint8)
+            raw = np.zeros(nbytes + ALIGNMENT, np.uint8)
         except MemoryError as error:
             raise BackendError(
                 f"there are no {nbytes / 2**20:.0f} MiB of memory left", "use a smaller preset"
             ) from error
-        skip = -raw.ctypes.data % _ALIGNMENT
+        skip = -raw.ctypes.data % ALIGNMENT
         array = raw[skip : skip + nbytes]
         return Block(array.ctypes.data, nbytes, array, array.ctypes.data)
 

@@ -13,7 +13,7 @@ from videoscene_rt.engines.cuda.capture import capture
 from videoscene_rt.engines.cuda.errors import first_line, translated
 from videoscene_rt.engines.cuda.memory import CudaMemory, PageLocked
 from videoscene_rt.engines.cuda.streams import CudaEvent, CudaStream
-from videoscene_rt.engines.device import Block, Place
+from videoscene_rt.engines.device import ALIGNMENT, Block, Place
 from videoscene_rt.engines.errors import BackendError, InputError
 
 _INSTALL = "pip install 'videoscene-rt[cuda]'"
@@ -96,7 +96,7 @@ class CudaDevice:
         self._device.set_current()
 
     def allocate(self, dtype: str, shape: tuple[int, ...]) -> CudaMemory:
-        """Zeroed device memory, at a multiple of 256 bytes.
+        """Zeroed device memory, at a multiple of 512 bytes.
 
         Raises:
             BackendError: there is not enough.
@@ -110,13 +110,13 @@ class CudaDevice:
             locked = PageLocked(self, nbytes)
             return Block(locked.device_pointer, nbytes, locked, locked.host_pointer)
         try:
-            buffer = self._device.allocate(max(nbytes, 1), stream=self._stream)
+            buffer = self._device.allocate(nbytes + ALIGNMENT, stream=self._stream)
         except Exception as error:  # as above
             raise BackendError(
                 f"{self.name} has no {nbytes / 2**20:.0f} MiB left: {first_line(error)}",
                 "use a smaller preset, or end what else uses the GPU",
             ) from error
-        pointer = int(buffer.handle)
+        pointer = -(-int(buffer.handle) // ALIGNMENT) * ALIGNMENT
         if nbytes:
             self.call("cuMemsetD8Async", pointer, 0, nbytes, self._stream.handle)
         return Block(pointer, nbytes, buffer)

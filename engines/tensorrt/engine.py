@@ -140,7 +140,10 @@ class TensorRtContext:
             scratch_bytes = max(scratch_bytes, _ALIGNMENT)
             self._scratch = device.allocate("uint8", (scratch_bytes,))
             scratch = self._scratch.pointer
+        before = self._log.count
         _give_scratch(can, context, scratch, scratch_bytes)
+        if self._log.count > before and self._log.errors(before):  # of memory that it does not take it says so there alone
+            raise BackendError(f"graph {spec.name}: no scratch memory: {reason(self._log.errors(before))}")
         self._tensors = {tensor.name: tensor for tensor in (*spec.inputs, *spec.outputs)}
         self._unbound = dict.fromkeys(self._tensors)
         self._views: dict[str, TensorView] = {}

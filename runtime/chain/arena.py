@@ -8,10 +8,7 @@ from typing import Literal
 
 from videoscene_rt.chain.description import STATUS, ChainPlan
 from videoscene_rt.chain.schedule import Schedule
-from videoscene_rt.engines.device import Place
-
-ALIGNMENT = 256
-"""Bytes. TensorRT wants every bound address at a multiple of it (NvInferRuntime.h, setTensorAddress)."""
+from videoscene_rt.engines.device import ALIGNMENT, Place
 
 RegionRole = Literal["input", "constant", "inner", "result", "scratch"]
 

@@ -101,6 +101,26 @@ def test_each_context_has_scratch_memory_of_its_own(
     assert given == ([4096, 8192] if can is TENSORRT_8_6 else [(4096, size), (8192, size)])
 
 
+def test_scratch_memory_that_is_given_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, inner, device = make(monkeypatch, TENSORRT_10)
+    engine.context(512 * 9)
+    assert inner.made[0].scratch == (512 * 9, 5000)
+    assert device.allocated == []
+
+
+def test_scratch_memory_that_is_refused_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorRT logs why and returns nothing; without this the first run would fail, of another reason."""
+    engine, _, _ = make(monkeypatch, TENSORRT_10)
+    _, _, log = adapter.package_with_log("tensorrt")
+
+    def refuse(self: Context, pointer: int, size: int) -> None:
+        log.count += 1
+
+    monkeypatch.setattr(Context, "set_device_memory", refuse)
+    with pytest.raises(BackendError, match=r"graph policy: no scratch memory: .*out of luck"):
+        engine.context(256)
+
+
 def test_it_binds_once_and_enqueues_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     engine, inner, _ = make(monkeypatch, TENSORRT_10)
     context = engine.context()
