@@ -21,7 +21,12 @@ def translated(who: str, remedy: str | None = None) -> Iterator[None]:
     except BackendError:
         raise
     except Exception as error:
-        raise BackendError(f"{who} failed: {first_line(error)}", remedy) from error
+        raise failed(who, error, remedy) from error
+
+
+def failed(who: str, error: BaseException, remedy: str | None = None) -> BackendError:
+    """An exception of cuda.core as an error of this project; see `translated`."""
+    return BackendError(f"{who} failed: {first_line(error)}", remedy)
 
 
 def first_line(error: BaseException) -> str:

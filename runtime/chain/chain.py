@@ -270,6 +270,7 @@ class Chain:
     def _rebind(self) -> None:
         for slot in self.slots:
             slot.program = self._program(slot)
+        self.device.synchronize()  # a context may have memory of its own, which is zeroed on the device's own stream
 
     def _capture(self) -> None:
         for slot in self.slots:

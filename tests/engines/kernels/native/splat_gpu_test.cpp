@@ -23,6 +23,9 @@ void check(cudaError_t error, const char *what) {
   std::exit(1);
 }
 
+// Memory is filled on the default stream, which the test's own does not wait for.
+void ready() { check(cudaDeviceSynchronize(), "cudaDeviceSynchronize"); }
+
 // Device memory of an exact size between two guards, whose content it can prove untouched.
 class Memory {
  public:
@@ -88,6 +91,7 @@ bool rendered_right(const Scene &scene, int group_frames, cudaStream_t stream) {
     frames.read(found.frames.data()), depth.read(found.depth.data()), hole_mask.read(found.hole_mask.data());
     return same(found, expected, scene, who);
   };
+  ready();
   const VsrtStatus status = vsrt_splat_enqueue(&config, &buffers, stream);
   if (status != VSRT_OK) {
     std::fprintf(stderr, "vsrt_splat_enqueue: %s\n", vsrt_status_string(status));
@@ -121,6 +125,7 @@ bool counted_right(uint32_t count, cudaStream_t stream) {
   for (uint32_t i = 0; i < count; i += 1 + i / 3, ++odd) values[i] = i % 2 == 0 ? NAN : INFINITY;
   const int32_t timestep = 459, zero[2] = {0, 0};
   const Memory latents(4 * (size_t)count, values.data()), chosen(4, &timestep), status(8), state(8, zero);
+  ready();
   for (int i = 0; i < 3; ++i) {
     int32_t found[2] = {-1, -1};
     if (vsrt_watch_enqueue(latents.data<float>(), count, chosen.data<int32_t>(), status.data<int32_t>(),
