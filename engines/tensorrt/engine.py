@@ -142,7 +142,9 @@ class TensorRtContext:
             scratch = self._scratch.pointer
         before = self._log.count
         _give_scratch(can, context, scratch, scratch_bytes)
-        if self._log.count > before and self._log.errors(before):  # of memory that it does not take it says so there alone
+        if self._log.count > before and self._log.errors(
+            before
+        ):  # of memory that it does not take it says so there alone
             raise BackendError(f"graph {spec.name}: no scratch memory: {reason(self._log.errors(before))}")
         self._tensors = {tensor.name: tensor for tensor in (*spec.inputs, *spec.outputs)}
         self._unbound = dict.fromkeys(self._tensors)
