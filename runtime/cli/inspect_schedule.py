@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from videoscene_rt.engines.manifest import Manifest
 
 _POLICY = "policy"
-_FORM = 'it is a list of {"stage", "lane", "start_ms", "end_ms"}, or a record with one under "timeline"'
+_FORM = 'it is a list of {"stage", "lane", "start_ms", "end_ms"}, a record with one under "timeline", or one of bench.chain_bench'
 
 
 def check_schedule(picture: Path | None, timeline: Path | None) -> tuple[StageTime, ...] | None:
@@ -32,7 +32,8 @@ def check_schedule(picture: Path | None, timeline: Path | None) -> tuple[StageTi
 
 
 def read_timeline(path: Path) -> tuple[StageTime, ...]:
-    """A recorded timeline: a JSON list of {stage, lane, start_ms, end_ms}, or a record that has such a list as "timeline".
+    """A recorded timeline: a JSON list of {stage, lane, start_ms, end_ms}, a record that has such a list as "timeline", or one that
+    `videoscene_rt.bench.chain_bench` wrote.
 
     Raises:
         InputError: it cannot be read, or is none.
@@ -43,7 +44,7 @@ def read_timeline(path: Path) -> tuple[StageTime, ...]:
 
     try:
         document = TypeAdapter(dict[str, Any] | list[Any]).validate_json(path.read_bytes())
-        listed = document.get("timeline", ()) if isinstance(document, dict) else document
+        listed = _listed(document) if isinstance(document, dict) else document
         times = TypeAdapter(tuple[StageTime, ...]).validate_python(listed)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
@@ -52,6 +53,11 @@ def read_timeline(path: Path) -> tuple[StageTime, ...]:
     if not times:
         raise InputError(f"{path} holds no timeline", _FORM)
     return times
+
+
+def _listed(document: dict[str, Any]) -> Any:
+    chain = document.get("chain")
+    return document.get("timeline", chain.get("stages", ()) if isinstance(chain, dict) else ())
 
 
 def _first_problem(error: Exception) -> str:

@@ -85,7 +85,14 @@ def test_json_has_the_schedule_where_it_was_asked_for(small_bundle: Path, tmp_pa
     assert "schedule" not in json.loads(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("form", [lambda times: times, lambda times: {"gpu": "H100", "timeline": times}])
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda times: times,
+        lambda times: {"gpu": "H100", "timeline": times},
+        lambda times: {"identity": {}, "chain": {"stages": times}},
+    ],
+)
 def test_a_recorded_timeline_is_drawn_to_scale(small_bundle: Path, tmp_path: Path, capsys: Capture, form: Any) -> None:
     record = tmp_path / "r.json"
     record.write_text(json.dumps(form(recorded(scheduled(small_bundle)))))
