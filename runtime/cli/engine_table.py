@@ -33,7 +33,7 @@ def print_engines(title: str, rows: Sequence[Row]) -> None:
     table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, collapse_padding=True)
     for heading in ("graph", "precision", "engine", "gate", "rel. L2", "cosine", "PSNR", "time"):
         least = _ENGINE_WIDTH if heading == "engine" else None
-        table.add_column(heading, overflow="fold", no_wrap=heading in ("graph", "precision"), min_width=least)
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("graph", "precision", "gate"), min_width=least)
     for row in rows:
         time = "" if row.seconds is None else console.seconds(row.seconds)
         table.add_row(row.graph, row.precision, row.engine, *gate_cells(row.gated), time)
