@@ -17,7 +17,8 @@ def optimiser(parameters: Iterable[nn.Parameter], rate: float, decay: float = 1e
         {"params": [parameter for parameter in every if parameter.ndim > 1], "weight_decay": decay},
         {"params": [parameter for parameter in every if parameter.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), eps=1e-8)
+    on_gpu = bool(every) and every[0].is_cuda
+    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), eps=1e-8, fused=on_gpu or None)
 
 
 def descend(loss: Tensor, optimiser: torch.optim.Optimizer, rate: float, limit: float = 1.0) -> Tensor:

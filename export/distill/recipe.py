@@ -51,7 +51,7 @@ class Recipe:
     variants: int = 2
     clips_at_once: int = 8
     copies: int = 3
-    autoencoder_batch: int = 12
+    autoencoder_batch: int = 16
     autoencoder_rate: float = 1.2e-3
     latent_noise: float = 0.1
     denoise_batch: int = 128
@@ -66,7 +66,7 @@ class Recipe:
     pixel_weight: float = 1.0
     consistency_weight: float = 0.1
     average: float = 0.999
-    policy_states: int = 3072
+    policy_states: int = 4096
     policy_steps: int = 1500
     policy_batch: int = 256
     policy_rate: float = 1.0e-3

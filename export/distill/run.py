@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,8 @@ from videoscene_rt.export.distill.transformer import Transformer, initialise
 from videoscene_rt.export.policy import DDPNet
 from videoscene_rt.export.seeding import seed_weights, seeded_array
 from videoscene_rt.export.tiny_autoencoder import TinyAutoencoder
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 SAVE_EVERY = 60.0
 """Seconds between two states of a stage."""
@@ -84,6 +86,7 @@ class Run:
 
     Attributes:
         deadline: of `time.monotonic`; past it this call pauses.
+        compiled: whether what is trained runs through torch.compile.
         finished: stages that are done.
         paces: of every stage.
         inside: what a stage that was cut off left to go on with.
@@ -138,6 +141,10 @@ class Run:
         """Random numbers that the seed, the stage and the step (``part``) alone determine: a pause changes nothing."""
         seed = self.recipe.seed * 1_000_003 + STAGES.index(stage) * 100_000_007 + part
         return torch.Generator(device).manual_seed(seed)
+
+    def fast(self, function: Function) -> Function:
+        """The function or module, compiled if the run is to be."""
+        return cast(Function, torch.compile(function)) if self.compiled else function
 
     def half(self) -> contextlib.AbstractContextManager[Any]:
         """bfloat16 where it is safe on a GPU; float32 on a CPU, where it is faster."""

@@ -30,11 +30,12 @@ def train_autoencoder(run: Run) -> None:
     if pace.step == 0:
         _begin_at_unit(run)
     training = run.training(model, recipe.autoencoder_rate)
+    encoding, decoding = run.fast(encode), run.fast(decode)
     for progress in run.steps("autoencoder", training):
         clean, coarse, seen = _batch(run, pace.step)
         with run.half():
-            latents = encode(model, torch.cat([clean, coarse]))
-            found = decode(model, latents + recipe.latent_noise * _noise(run, latents, pace.step))
+            latents = encoding(model, torch.cat([clean, coarse]))
+            found = decoding(model, latents + recipe.latent_noise * _noise(run, latents, pace.step))
         loss = pixel_loss(found[: len(clean)], clean) + _UNIT_WEIGHT * unit_loss(latents)
         loss = loss + 0.5 * ((found[len(clean) :].float() - coarse).abs() * seen).mean()
         norm = training.step(loss, learning_rate(recipe.autoencoder_rate, progress))

@@ -26,7 +26,7 @@ def train_denoising(run: Run) -> None:
     assert run.latents is not None
     model, recipe, pace = run.models.transformer, run.recipe, run.pace("denoise")
     training = run.training(model, recipe.denoise_rate)
-    forward = torch.compile(model) if run.compiled else model
+    forward = run.fast(model)
     for progress in run.steps("denoise", training):
         draw = run.draw("denoise", pace.step, run.device)
         rows = torch.randint(len(run.latents), (recipe.denoise_batch,), generator=draw, device=run.device)
@@ -36,7 +36,7 @@ def train_denoising(run: Run) -> None:
         noise = torch.randn(clean.shape, generator=draw, device=run.device)
         x_t = run.schedule.noised(start, noise, timestep)
         with run.half():
-            found = predict(forward, run.schedule, x_t, run.latents.condition(rows), run.models.prompt, timestep)  # type: ignore[arg-type]
+            found = predict(forward, run.schedule, x_t, run.latents.condition(rows), run.models.prompt, timestep)
         loss = (found - clean).square().mean()
         norm = training.step(loss, learning_rate(recipe.denoise_rate, progress))
         if pace.step % _LOG_EVERY == 0:

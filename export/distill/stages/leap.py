@@ -37,6 +37,7 @@ def train_leap(run: Run) -> None:
     together = nn.ModuleDict({"student": model, "decoder": run.models.autoencoder.decoder})
     training = run.training(together, recipe.leap_rate)
     averaged: Any = training.average.module
+    forward, decoding = run.fast(model), run.fast(decode)
     for progress in run.steps("leap", training):
         draw = run.draw("leap", pace.step, run.device)
         rows = torch.randint(len(run.latents), (recipe.leap_batch,), generator=draw, device=run.device)
@@ -48,8 +49,8 @@ def train_leap(run: Run) -> None:
         x_t = run.schedule.noised(start, noise, timestep)
         leaps = rows[round(recipe.clean_share * len(rows)) :]
         with run.half():
-            found = predict(model, run.schedule, x_t, condition, run.models.prompt, timestep)
-            frames = decode(run.models.autoencoder, found[-len(leaps) :])
+            found = predict(forward, run.schedule, x_t, condition, run.models.prompt, timestep)
+            frames = decoding(run.models.autoencoder, found[-len(leaps) :])
             farther = _farther(run, averaged["student"], x_t, condition, timestep, draw)
         target = run.latents.variation[leaps].of(run.store.clean[run.latents.scene[leaps]])
         losses = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,10 +14,34 @@ from videoscene_rt.export.distill.diffusion import predict
 from videoscene_rt.export.distill.optimising import descend, optimiser
 from videoscene_rt.export.distill.pace import learning_rate
 from videoscene_rt.export.distill.run import Run
+from videoscene_rt.export.policy import DDPNet
 
 _AT_ONCE = 16
-_VALIDATION_SHARE = 8
-_LOG_EVERY = 100
+_HELD_OUT_SHARE = 8
+_LOG_EVERY = 50
+_ENTROPY = 0.05
+
+
+@dataclass(frozen=True)
+class Rewards:
+    """What every candidate gives in S states.
+
+    Attributes:
+        states: coarse latents, float16[S,T,16,h,w].
+        errors: mean squared error of the decoded frames, float32[S,K].
+        scene: which scene each state is of, int64[S].
+    """
+
+    states: Tensor
+    errors: Tensor
+    scene: Tensor
+
+    def held_out(self) -> Tensor:
+        """The states of every eighth scene, bool[S]; of too few scenes, the first eighth of the states."""
+        held = self.scene % _HELD_OUT_SHARE == 0
+        if bool(held.any()) and not bool(held.all()):
+            return held
+        return torch.arange(len(held), device=held.device) < max(1, len(held) // _HELD_OUT_SHARE)
 
 
 def train_policy(run: Run) -> None:
@@ -25,82 +50,85 @@ def train_policy(run: Run) -> None:
     A bandit draws one action, sees its reward and follows reward × ∇ ln π. Here the student is frozen and every candidate's reward
     can be computed, so the expectation of that gradient, Σ_a π(a) · (r_a − b) · ∇ ln π(a), is taken exactly: the same direction
     without the variance. The baseline b is the mean over the candidates, and a state's rewards are divided by it, so that states
-    count alike. An eighth of the states decides which of the policies met on the way is kept.
+    count alike; all are then in units of their spread. The states of every eighth scene are not learnt from: they decide which of
+    the policies met on the way is kept.
     """
-    states, errors = _rewards(run)
-    held = len(states) // _VALIDATION_SHARE
-    rewards = 1.0 - errors / errors.mean(dim=1, keepdim=True)
-    policy, recipe, pace = run.models.policy, run.recipe, run.pace("policy")
+    found = _rewards(run)
+    rewards, held = 1.0 - found.errors / found.errors.mean(dim=1, keepdim=True), found.held_out()
+    known, known_rewards, states, spread = found.states[held].float(), rewards[held], found.states[~held], rewards.std()
+    policy, recipe = run.models.policy, run.recipe
     policy.requires_grad_(True)
-    adam = optimiser(policy.parameters(), recipe.policy_rate, decay=1e-3)
+    adam = optimiser(policy.parameters(), recipe.policy_rate, decay=1e-2)
     best, kept = -float("inf"), copy.deepcopy(policy.state_dict())
     for step in range(recipe.policy_steps):
         draw = run.draw("policy", 1 + step, run.device)
-        rows = held + torch.randint(len(states) - held, (recipe.policy_batch,), generator=draw, device=run.device)
+        rows = torch.randint(len(states), (recipe.policy_batch,), generator=draw, device=run.device)
         chances = torch.softmax(logits(policy, states[rows].float()), dim=1)
-        loss = -(chances * rewards[rows]).sum(1).mean()
+        loss = -(chances * rewards[~held][rows]).sum(1).mean() / spread.clamp_min(1e-8)
         # A little entropy at first, or the first candidate that looks good is never left.
         entropy = -(chances * chances.clamp_min(1e-8).log()).sum(1).mean()
         fade = 1.0 - step / recipe.policy_steps
-        descend(loss - 0.01 * fade * entropy, adam, learning_rate(recipe.policy_rate, step / recipe.policy_steps))
+        descend(loss - _ENTROPY * fade * entropy, adam, learning_rate(recipe.policy_rate, step / recipe.policy_steps))
         if step % _LOG_EVERY == _LOG_EVERY - 1 or step == recipe.policy_steps - 1:
-            with torch.no_grad():
-                chosen = logits(policy, states[:held].float()).argmax(1, keepdim=True)
-                reached = float(rewards[:held].gather(1, chosen).mean())
+            reached = float(known_rewards.gather(1, _chosen(policy, known)[:, None]).mean())
             run.record.write("policy", step=step + 1, loss=loss.item(), held_out_reward=reached)
             if reached > best:
                 best, kept = reached, copy.deepcopy(policy.state_dict())
     policy.load_state_dict(kept)
     policy.requires_grad_(False)
-    constants = rewards[:held].mean(0)
+    constants, candidates = known_rewards.mean(0), run.preset.policy.candidates
     run.record.write(
         "policy",
-        spent=pace.spent,
+        spent=run.pace("policy").spent,
+        states=len(rewards),
         held_out_reward=best,
         best_constant_reward=float(constants.max()),
-        best_constant=run.preset.policy.candidates[int(constants.argmax())],
-        best_possible_reward=float(rewards[:held].amax(1).mean()),
-        chosen=_histogram(logits(policy, states[:held].float()).argmax(1), len(run.preset.policy.candidates)),
+        best_constant=candidates[int(constants.argmax())],
+        best_possible_reward=float(known_rewards.amax(1).mean()),
+        chosen=torch.bincount(_chosen(policy, known), minlength=len(candidates)).tolist(),
     )
 
 
 @torch.no_grad()
-def _rewards(run: Run) -> tuple[Tensor, Tensor]:
-    """Coarse latents float16[S,T,16,h,w] and the decoded mean squared error of every candidate, float32[S,K].
+def _chosen(policy: DDPNet, states: Tensor) -> Tensor:
+    """The best candidate's place for each state, int64[S]."""
+    return logits(policy, states).argmax(dim=1)
 
-    Stops early when the stage's time is used; at least one batch is done.
-    """
+
+@torch.no_grad()
+def _rewards(run: Run) -> Rewards:
+    """Every candidate tried in as many states as the stage's time allows; at least one batch is done."""
     assert run.latents is not None
-    assert run.store is not None
-    pace, every = run.pace("policy"), []
     draw = run.draw("policy", 0)
     order = torch.randperm(len(run.latents), generator=draw)[: run.recipe.policy_states].to(run.device)
-    candidates = torch.tensor(run.preset.policy.timesteps, device=run.device)
-    states: list[Tensor] = []
     groups = list(order.split(_AT_ONCE))
-    for _ in pace.steps():
-        if len(states) == len(groups):
+    tried: list[tuple[Tensor, Tensor]] = []
+    for _ in run.pace("policy").steps():
+        if len(tried) == len(groups):
             break
-        rows = groups[len(states)]
-        variants = torch.randint(run.recipe.variants, rows.shape, generator=draw).to(run.device)
-        _, coarse = run.latents.pair(rows, variants)
-        condition = run.latents.condition(rows)
-        target = run.latents.variation[rows].of(run.store.clean[run.latents.scene[rows]])
-        noise = torch.randn(coarse.shape, generator=draw).to(run.device)
-        errors = []
-        for candidate in candidates:
-            timestep = candidate.expand(len(rows))
-            x_t = run.schedule.noised(coarse, noise, timestep)
-            with run.half():
-                z_0 = predict(run.models.transformer, run.schedule, x_t, condition, run.models.prompt, timestep)
-                frames = decode(run.models.autoencoder, z_0)
-            errors.append((frames.float().clamp(0.0, 1.0) - target).square().mean((1, 2, 3, 4)))
-        every.append(torch.stack(errors, dim=1))
-        states.append(coarse.to(torch.float16))
+        tried.append(_tried(run, groups[len(tried)], draw))
         if run.device.type == "cuda":
-            torch.cuda.synchronize()
-    return torch.cat(states), torch.cat(every)
+            torch.cuda.synchronize()  # or the clock would see launches, not work
+    states, errors = zip(*tried, strict=True)
+    done = torch.cat(groups[: len(tried)])
+    return Rewards(torch.cat(states), torch.cat(errors), run.latents.scene[done])
 
 
-def _histogram(chosen: Tensor, count: int) -> list[int]:
-    return [int(number) for number in torch.bincount(chosen, minlength=count)]
+def _tried(run: Run, rows: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Coarse latents float16[B,T,16,h,w] of examples and the error of each candidate, float32[B,K]; one noise for all."""
+    assert run.latents is not None
+    assert run.store is not None
+    variants = torch.randint(run.recipe.variants, rows.shape, generator=draw).to(run.device)
+    _, coarse = run.latents.pair(rows, variants)
+    condition = run.latents.condition(rows)
+    target = run.latents.variation[rows].of(run.store.clean[run.latents.scene[rows]])
+    noise = torch.randn(coarse.shape, generator=draw).to(run.device)
+    errors = []
+    for candidate in run.preset.policy.timesteps:
+        timestep = torch.full((len(rows),), candidate, device=run.device)
+        x_t = run.schedule.noised(coarse, noise, timestep)
+        with run.half():
+            z_0 = predict(run.models.transformer, run.schedule, x_t, condition, run.models.prompt, timestep)
+            frames = decode(run.models.autoencoder, z_0)
+        errors.append((frames.float().clamp(0.0, 1.0) - target).square().mean((1, 2, 3, 4)))
+    return coarse.to(torch.float16), torch.stack(errors, dim=1)

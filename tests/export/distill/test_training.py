@@ -260,7 +260,7 @@ def test_the_policy_finds_what_each_state_needs(prepared: Run, monkeypatch: pyte
     states = torch.randn(240, *TEENY.latent_shape[1:], generator=draw)
     states[:, :, 3] += 2.0 * kinds.view(-1, 1, 1, 1).float()
     errors = 0.01 * torch.tensor([[1.0, 1.1, 1.2], [1.2, 1.1, 1.0]])[kinds]
-    monkeypatch.setattr(policy, "_rewards", lambda run: (states.half(), errors))
+    monkeypatch.setattr(policy, "_rewards", lambda run: policy.Rewards(states.half(), errors, torch.arange(240) // 2))
     recipe = replace(QUICK, policy_steps=150, policy_batch=64, policy_rate=3e-3)
     run = replace(prepared, recipe=recipe, paces={})
     policy.train_policy(run)
