@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from videoscene_rt.engines.errors import BackendError
@@ -68,5 +69,7 @@ def capture(stream: Any, enqueue: Callable[[], object]) -> Callable[[], None]:
         graph.upload(stream)
         stream.sync()
     except Exception as error:  # cuda.core's exceptions share no public base class
+        with suppress(Exception):  # an invalid capture says so once more when it is ended
+            builder.end_building()
         raise BackendError(f"the work cannot be captured into a CUDA graph: {error}") from error
     return lambda: graph.launch(stream)
