@@ -29,7 +29,6 @@ from videoscene_rt.engines.slices import part_of
 
 MemoryMode = Literal["auto", "copied", "mapped"]
 MEMORY_MODES: tuple[MemoryMode, ...] = ("auto", "copied", "mapped")
-_LANES = 2
 _LOG = logging.getLogger("videoscene_rt")
 
 
@@ -67,7 +66,7 @@ class Chain:
     ) -> None:
         self.plan = plan
         self.device: Device = backend.runs_on
-        self.schedule = schedule(plan, _LANES)
+        self.schedule = schedule(plan)
         self.notes: list[str] = []
         self._backend = backend
         self._engines = self._load(bundle)

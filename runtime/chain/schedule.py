@@ -7,6 +7,9 @@ from functools import cached_property
 
 from videoscene_rt.chain.description import ChainPlan, Slice, Stage
 
+LANES = 3
+"""The video and each of the two images have one: the step waits for the slower of an image's encoding and the video's."""
+
 
 @dataclass(frozen=True)
 class Placed:
@@ -61,7 +64,7 @@ class Schedule:
         return before
 
 
-def schedule(plan: ChainPlan, lanes: int = 2) -> Schedule:
+def schedule(plan: ChainPlan, lanes: int = LANES) -> Schedule:
     """Place every stage of a plan.
 
     Lane 0 takes the longest chain of stages that depend on one another; the others take the rest, one lane a chain, as far as there

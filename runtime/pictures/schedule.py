@@ -127,9 +127,13 @@ def _draw_axis(draw: ImageDraw.ImageDraw, place: _Place, found: Layout) -> None:
 
 
 def _draw_arrow(draw: ImageDraw.ImageDraw, place: _Place, source: Box, target: Box, track: int) -> None:
-    """Out of the source's end, along a line of its own between the lanes, into the target's beginning."""
+    """Out of the source's end, along a line of its own between the lanes, into the target's beginning.
+
+    From farther lanes it stands farther inside both boxes, so that it passes behind those between beside their own arrows.
+    """
     (left, right), (begin, end) = place.across(source), place.across(target)
-    x0, x1 = max((left + right) // 2, right - 8), min((begin + end) // 2, begin + 8)
+    inside = 8 + 2 * _TRACK * (abs(source.lane - target.lane) - 1)
+    x0, x1 = max((left + right) // 2, right - inside), min((begin + end) // 2, begin + inside)
     down = target.lane > source.lane
     y0 = place.y(source.lane) + (_BOX if down else 0)
     y1 = place.y(target.lane) + (-1 if down else _BOX + 1)

@@ -98,9 +98,9 @@ def test_the_simulation_notices_a_wait_that_is_missing(bundle: Bundle, monkeypat
 
     right = chain_module.schedule
 
-    def without_waits(plan: Any, lanes: int) -> Any:
-        placed = right(plan, lanes).placed
-        # The last stage of lane 1 is joined at the end, in place of before the student.
+    def without_waits(plan: Any) -> Any:
+        placed = right(plan).placed
+        # The last stages of lanes 1 and 2 are joined at the end, in place of before the student.
         return module.Schedule(tuple(replace(each, waits=()) for each in placed))
 
     expected = alone(bundle, monkeypatch, 1)[0]

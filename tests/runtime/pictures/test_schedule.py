@@ -94,6 +94,18 @@ def test_an_arrow_leads_from_what_is_waited_for_to_who_waits() -> None:
     assert (gap == BACKGROUND).all(), "nothing is drawn where nothing waits"
 
 
+def test_arrows_out_of_several_lanes_into_one_stage_stay_apart() -> None:
+    """Each of the three images' arrows has a line of its own where it leaves and where it ends."""
+    images = tuple(Placed(f"image_{lane}", "encode_image", lane, ()) for lane in (1, 2, 3))
+    waits = tuple(image.stage for image in images)
+    picture = draw_schedule(Schedule((Placed("render", "r", 0, ()), *images, Placed("student", "s", 0, waits))))
+    lines = [np.flatnonzero((pixels(picture)[:, LEFT:] == LANES[lane]).all(axis=-1).any(axis=1)) for lane in (0, 1)]
+    under, over = int(lines[0].max()) + 1, int(lines[1].min()) - 1
+    for row, width in ((under, 2), (over, 2)):
+        ink = np.flatnonzero((pixels(picture)[row] == INK).all(axis=-1))
+        assert len(np.flatnonzero(np.diff(ink) > width)) == 2, "three, apart"
+
+
 def test_the_picture_holds_every_stage_however_many_there_are() -> None:
     many = Schedule(tuple(Placed(f"decode_{i}", "decode_next", 0, ()) for i in range(40)))
     picture = draw_schedule(many, title="forty")
