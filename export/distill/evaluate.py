@@ -20,6 +20,7 @@ from torch import Tensor
 
 from videoscene_rt.engines.errors import VsrtError
 from videoscene_rt.engines.preset import Preset
+from videoscene_rt.export.checkpoint import Checkpoint
 from videoscene_rt.export.distill.card import model_card
 from videoscene_rt.export.distill.chain import Chain, deployed_noise
 from videoscene_rt.export.distill.checkpoint_files import PRESET_FILE, read_chain
@@ -68,6 +69,7 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         outcomes["motorcycle, its two photographs"] = stereo
     result = {
         "preset": preset.name,
+        "checkpoint_sha256": Checkpoint.open(options.checkpoint).digest(),
         "seed": options.seed,
         "scenes": len(seeds),
         "results": {name: summary(outcome, preset) for name, outcome in outcomes.items()},

@@ -18,6 +18,7 @@ from tests.export.distill.presets import CPU, QUICK, TEENY, quick_run
 from tests.support.scenes import scene
 from videoscene_rt import Pipeline
 from videoscene_rt.export.bundle_export import ExportRequest, export_bundle
+from videoscene_rt.export.checkpoint import Checkpoint
 from videoscene_rt.export.distill import pace, train
 from videoscene_rt.export.distill.chain import deployed_noise, encode_clips, logits, refine
 from videoscene_rt.export.distill.checkpoint_files import read_chain
@@ -183,7 +184,9 @@ def test_an_evaluation_has_every_comparison(finished: Path, tmp_path: Path, monk
     out = tmp_path / "e"
     arguments = ["--checkpoint", str(finished / "checkpoint"), "--out", str(out), "--scenes", "2", "--device", "cpu"]
     assert evaluate(arguments) == 0
-    part = json.loads((out / "evaluation.json").read_text())["results"]["held-out scenes"]
+    evaluation = json.loads((out / "evaluation.json").read_text())
+    assert evaluation["checkpoint_sha256"] == Checkpoint.open(finished / "checkpoint").digest()
+    part = evaluation["results"]["held-out scenes"]
     assert set(part["trials"]) == {
         "policy, 1 step", "policy, 4 steps", "policy, 16 steps", "constant 100", "constant 500", "constant 900",
         "autoencoder alone",
