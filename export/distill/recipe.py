@@ -45,18 +45,18 @@ class Recipe:
 
     seed: int = 0
     minutes: float = 13.0
-    shares: tuple[float, ...] = (0.14, 0.36, 0.06, 0.14, 0.25, 0.05)
+    shares: tuple[float, ...] = (0.15, 0.33, 0.05, 0.12, 0.31, 0.04)
     steps: tuple[int, ...] = ()
     clips: int = 6000
     variants: int = 2
-    clips_at_once: int = 8
+    clips_at_once: int = 16
     copies: int = 3
-    autoencoder_batch: int = 16
+    autoencoder_batch: int = 8
     autoencoder_rate: float = 1.2e-3
     latent_noise: float = 0.1
     denoise_batch: int = 128
     denoise_rate: float = 1.0e-3
-    leap_batch: int = 32
+    leap_batch: int = 24
     leap_rate: float = 3.0e-4
     clean_share: float = 0.35
     match_ratio: float = 2.0

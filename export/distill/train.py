@@ -97,7 +97,6 @@ def begin(options: argparse.Namespace) -> Run:
     if options.threads:
         torch.set_num_threads(options.threads)
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    torch.backends.cudnn.benchmark = True
     preset = load_preset(options.preset)
     recipe = Recipe() if options.recipe is None else Recipe.read(options.recipe)
     if options.minutes is not None:

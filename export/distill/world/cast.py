@@ -9,7 +9,7 @@ from videoscene_rt.export.distill.world.batch import World
 from videoscene_rt.export.distill.world.intersect import first_hit
 from videoscene_rt.export.distill.world.shading import colours, surface
 
-_RAYS_AT_ONCE = {"cpu": 16_384, "cuda": 800_000}
+_RAYS_AT_ONCE = {"cpu": 16_384, "cuda": 1_600_000}
 """Over all scenes of a batch: few enough for a processor's cache, many enough to fill a GPU (about 6 KB a ray of 40 shapes)."""
 
 
