@@ -58,6 +58,14 @@ class PolicyInfo(_Data):
         return self
 
 
+class TensorFile(_Data):
+    """One file that weights were read from: ``tensors`` of them, for the graphs of ``component``."""
+
+    component: str
+    file: str = Field(description="inside the checkpoint's folder, or the name of a file given beside it")
+    tensors: int = Field(ge=0)
+
+
 class Provenance(_Data):
     """Where the weights and the graphs came from."""
 
@@ -67,6 +75,10 @@ class Provenance(_Data):
     seed: int
     checkpoint_sha256: Sha256 | None = Field(default=None, description="digest over the checkpoint's files, by name")
     weights_dtype: dict[str, str] = Field(description="dtype of each weight file: the checkpoint's")
+    tensor_files: tuple[TensorFile, ...] = Field(default=(), description="what a checkpoint's weights were read from")
+    mismatches: dict[str, dict[str, int]] = Field(
+        default_factory=dict, description="tensors of each component that did not match, and were accepted so"
+    )
     versions: dict[str, str]
 
 

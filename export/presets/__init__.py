@@ -36,3 +36,19 @@ def load_preset(name: str) -> Preset:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the preset"
         raise InputError(f"{name}: {place}: {first['msg']}") from error
+
+
+def resized(preset: Preset, frames: int | None, height: int | None, width: int | None) -> Preset:
+    """The preset with other sizes of its video; None keeps its own.
+
+    Raises:
+        InputError: frames are not 8k+1, or height or width no multiple of 16.
+    """
+    given = {"frames": frames, "height": height, "width": width}
+    data = {**preset.model_dump(), **{name: value for name, value in given.items() if value is not None}}
+    try:
+        return Preset.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        option = f"--{first['loc'][0]}" if first["loc"] else "--frames, --height, --width"
+        raise InputError(f"{option}: {str(first['msg']).removeprefix('Value error, ')}") from error

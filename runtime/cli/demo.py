@@ -75,5 +75,6 @@ def _export(bundle: Path, quiet: bool) -> None:
 
     require_export()
     from videoscene_rt.export.presets import load_preset
+    from videoscene_rt.export.request import ExportRequest
 
-    export_with_progress(load_preset("tiny"), bundle, force=bundle.exists(), quiet=quiet)
+    export_with_progress(ExportRequest(load_preset("tiny"), bundle, force=bundle.exists()), quiet=quiet)

@@ -10,22 +10,49 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from videoscene_rt.engines.manifest import Manifest
     from videoscene_rt.engines.preset import Preset
+    from videoscene_rt.export.matching import Matched
+    from videoscene_rt.export.request import ExportRequest
 
 
 def export(
     out: Annotated[Path, typer.Option(help="The bundle to write.")],
     preset: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="tiny|edge|videoscene-5b|FILE.json", help="The sizes; a file of yours: docs/checkpoint.md."
+            metavar="tiny|edge|videoscene-5b|FILE.json",
+            help="The sizes; a file of yours: docs/checkpoint.md. Without it the checkpoint's own, or tiny.",
         ),
-    ] = "tiny",
+    ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(help="Folder in diffusers' layout; without it the weights are untrained, from --seed."),
     ] = None,
+    student: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.safetensors", help="The student's tensors, over the checkpoint's; may be only some."
+        ),
+    ] = None,
+    prompt_embeds: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The prompt's embedding (.pt or .safetensors).")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(metavar="FILE.safetensors", help="The policy net.")] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="missing|unexpected|misshapen",
+            help="Tensors that do not match, and are no error: made from the seed, or left out. May be repeated.",
+        ),
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(help="Of the video, 8k+1; the preset's or checkpoint's if not given.")
+    ] = None,
+    height: Annotated[int | None, typer.Option(help="Of the video, a multiple of 16 pixels.")] = None,
+    width: Annotated[int | None, typer.Option(help="Of the video, a multiple of 16 pixels.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="For weights that come from no checkpoint.")] = 0,
     noise_timestep: Annotated[
         int | None,
@@ -54,23 +81,45 @@ def export(
 
     require_export()
     from videoscene_rt.cli.export_options import adjusted, check_noise_timestep
-    from videoscene_rt.export.presets import load_preset
+    from videoscene_rt.cli.export_weights import WeightsTable, accepted_mismatches
+    from videoscene_rt.export.request import ExportRequest
 
     check_noise_timestep(noise_timestep)
-    chosen = adjusted(load_preset(preset), rounding, point_radius, near, background)
-    timestep = None if noise_timestep is None else noise_timestep - 1
-    manifest = export_with_progress(chosen, out, checkpoint, seed, timestep, force, quiet=as_json)
+    accepted = accepted_mismatches(accept)
+    request = ExportRequest(
+        preset=adjusted(
+            _sizes(preset, checkpoint, policy, (frames, height, width)), rounding, point_radius, near, background
+        ),
+        out=out,
+        checkpoint=checkpoint,
+        seed=seed,
+        constant_timestep=None if noise_timestep is None else noise_timestep - 1,
+        force=force,
+        student=student,
+        prompt_file=prompt_embeds,
+        policy_file=policy,
+        accepted=accepted,
+        cut_positions=(frames, height, width) != (None, None, None),
+    )
+    table = WeightsTable(checkpoint, accepted)
+    try:
+        manifest = export_with_progress(request, table.take, quiet=as_json)
+    except BaseException:
+        table.print(console.STATUS)
+        raise
     if as_json:
         console.print_json(
             {
                 "bundle": str(out),
-                "preset": chosen.name,
+                "preset": manifest.preset.name,
+                "weights": table.document(),
                 "policy": manifest.policy.model_dump(),
                 "chain_parity": manifest.chain_parity.model_dump(),
                 "graphs": {name: graph.parity.model_dump() for name, graph in manifest.graphs.items()},
             }
         )
         return
+    table.print(console.RESULT)
     worst = max(manifest.chain_parity.relative_l2.values())
     console.RESULT.print(
         f"{out}: {len(manifest.graphs)} graphs, each proved against torch; "
@@ -109,33 +158,38 @@ def require_export() -> None:
     require("onnxruntime", "cpu")  # to prove the graphs on; [export] names none, since the GPU builds serve as well
 
 
+def _sizes(
+    preset: str | None, checkpoint: Path | None, policy: Path | None, video: tuple[int | None, int | None, int | None]
+) -> Preset:
+    """The preset that was named, else the checkpoint's own, else tiny; with the video's size where it was given."""
+    from videoscene_rt.export.presets import load_preset, resized
+
+    if preset is None and checkpoint is not None:
+        from videoscene_rt.export.checkpoint import Checkpoint
+        from videoscene_rt.export.config_preset import checkpoint_preset
+
+        found = checkpoint_preset(Checkpoint.open(checkpoint, policy_file=policy))
+    else:
+        found = load_preset(preset or "tiny")
+    return found if video == (None, None, None) else resized(found, *video)
+
+
 def export_with_progress(
-    preset: Preset,
-    out: Path,
-    checkpoint: Path | None = None,
-    seed: int = 0,
-    constant_timestep: int | None = None,
-    force: bool = False,
+    request: ExportRequest,
+    on_matched: Callable[[tuple[Matched, ...]], None] | None = None,
     *,
     quiet: bool = False,
 ) -> Manifest:
-    """`export_bundle` with a progress bar; see there for what it raises."""
+    """`export_bundle` with a progress bar; see there for what it raises. The command line is put into the record."""
+    from dataclasses import replace
+
     from videoscene_rt.cli import console
 
-    with console.progress(f"exporting {preset.name}", None if quiet else 10, quiet=quiet) as step:
+    with console.progress(f"exporting {request.preset.name}", None if quiet else 10, quiet=quiet) as step:
         step(0, "loading torch")
-        from videoscene_rt.export.bundle_export import ExportRequest, export_bundle
+        from videoscene_rt.export.bundle_export import export_bundle
 
         def on_step(what: str, done: int, total: int) -> None:
             step(1 if done else 0, what)
 
-        request = ExportRequest(
-            preset=preset,
-            out=out,
-            checkpoint=checkpoint,
-            seed=seed,
-            constant_timestep=constant_timestep,
-            force=force,
-            command=shlex.join(["vsrt", *sys.argv[1:]]),
-        )
-        return export_bundle(request, on_step)
+        return export_bundle(replace(request, command=shlex.join(["vsrt", *sys.argv[1:]])), on_step, on_matched)

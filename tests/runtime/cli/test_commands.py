@@ -12,10 +12,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
-from tests.export.test_checkpoint import write_checkpoint
-from tests.support.presets import SMALL
+from tests.support.checkpoints import write_published
+from tests.support.presets import PUBLISHED, SMALL
 from tests.support.scenes import scene
 from videoscene_rt import BackendError, Pipeline, environment
 from videoscene_rt.cli import demo as demo_command
@@ -318,6 +320,9 @@ def test_export_from_a_preset_file(tmp_path: Path, capsys: Capture) -> None:
         (["--noise-timestep", 0], "--noise-timestep must be from 1 to 1000, not 0"),
         (["--noise-timestep", 123], "is no candidate"),
         (["--checkpoint", "nowhere"], "nowhere is not a checkpoint"),
+        (["--student", "model.safetensors"], "--student goes over a checkpoint, and none was given"),
+        (["--accept", "anything"], "--accept must be missing, unexpected, misshapen, not 'anything'"),
+        (["--frames", 12], "frames must be 8k+1"),
     ],
 )
 def test_export_refuses_with_words(tmp_path: Path, capsys: Capture, words: list, culprit: str) -> None:
@@ -369,16 +374,30 @@ def test_a_bundle_of_another_version_is_not_used_again(
     assert demo_command._usable(small_bundle) is not None, "what is not installed here says nothing"
 
 
-def test_a_policy_that_a_checkpoint_lacks_is_told_with_its_timestep(tmp_path: Path, capsys: Capture) -> None:
-    """The candidate nearest to the published demo's t = 459 is taken, and said."""
-    write_checkpoint(tmp_path / "checkpoint", SMALL, seed=0)
-    (tmp_path / "checkpoint" / "policy.safetensors").unlink()
-    (tmp_path / "mine.json").write_text(SMALL.model_dump_json())
-    words = ["--preset", tmp_path / "mine.json", "--checkpoint", tmp_path / "checkpoint"]
-    assert run("export", *words, "--out", tmp_path / "a.bundle") == 0
-    printed = capsys.readouterr().out
-    assert "has no policy.safetensors: the policy is constant at t = 499" in printed
-    assert Bundle.open(tmp_path / "a.bundle").manifest.policy.chosen == 499
+def test_a_published_folder_is_exported_in_its_own_sizes(tmp_path: Path, capsys: Capture) -> None:
+    """No preset is named; a student goes over the folder's. The policy's candidate nearest to t = 459 is taken, and said."""
+    models = write_published(tmp_path / "small-i2v", PUBLISHED, dtype=torch.float16)
+    over = {key: tensor.half() for key, tensor in models.transformer.state_dict().items() if ".attn1." in key}
+    save_file({**over, "extra": torch.zeros(1)}, tmp_path / "model.safetensors")
+    words = ["export", "--checkpoint", tmp_path / "small-i2v", "--student", tmp_path / "model.safetensors"]
+    words += ["--frames", 9, "--out", tmp_path / "a.bundle"]
+    assert run(*words) == 2
+    captured = capsys.readouterr()
+    assert "1 tensors are unexpected: extra in model.safetensors" in captured.err
+    assert "not in the model: extra" in captured.err, "the table is there, before the error"
+    assert captured.out == ""
+    assert run(*words, "--accept", "unexpected", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    student = document["weights"][0]
+    assert student["files"][str(tmp_path / "model.safetensors")] == len(over)
+    assert student["unexpected"] == ["extra in model.safetensors"]
+    manifest = Bundle.open(tmp_path / "a.bundle").manifest
+    assert (manifest.preset.name, manifest.preset.frames, manifest.policy.chosen) == ("small-i2v", 9, 459)
+    assert manifest.provenance.weights_dtype == {"student": "float16", "autoencoder": "float16"}
+    assert manifest.provenance.mismatches == {"student": {"unexpected": 1}}
+    assert [file.file for file in manifest.provenance.tensor_files if file.component == "autoencoder"] == [
+        "vae/diffusion_pytorch_model.safetensors"
+    ]
 
 
 def test_a_terminated_export_leaves_nothing(tmp_path: Path) -> None:
