@@ -1,6 +1,7 @@
 """PyTorch as a baseline: ``python -m videoscene_rt.bench.torch_baseline request.json``, in an interpreter that has torch.
 
-The very modules that were exported, with the bundle's weights: from its seed, or from the checkpoint that the request names.
+The very modules that were exported, with the bundle's weights: from its seed, from its preset, or from the checkpoint that the request
+names.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from videoscene_rt.export.checkpoint import Checkpoint
 from videoscene_rt.export.graph_source import GraphSource
 from videoscene_rt.export.graphs import chain_graphs
 from videoscene_rt.export.models import build_models
+from videoscene_rt.export.trained import shipped
+from videoscene_rt.export.trained.opening import open_shipped
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -82,11 +85,12 @@ def graph_sources(bundle: Bundle, checkpoint: Path | None) -> list[GraphSource]:
     """The torch modules of a bundle's graphs, with its weights.
 
     Raises:
-        InputError: the bundle is of a checkpoint, and none was named, or another one.
+        InputError: the bundle is of a checkpoint that does not come with its preset, and none was named, or another one.
+        BackendError: the weights that come with the preset are missing or damaged.
     """
     manifest = bundle.manifest
     provenance = manifest.provenance
-    opened = None if checkpoint is None else Checkpoint.open(checkpoint)
+    opened = _opened(checkpoint, provenance.shipped_with)
     found = None if opened is None else opened.digest()
     if found != provenance.checkpoint_sha256:
         raise InputError(
@@ -96,6 +100,14 @@ def graph_sources(bundle: Bundle, checkpoint: Path | None) -> list[GraphSource]:
     constant = None if manifest.policy.kind == "ddpnet" else manifest.policy.timesteps[0]
     models = build_models(manifest.preset, opened, provenance.seed, constant)
     return [*chain_graphs(models, manifest.preset), *autoencoder_graphs(models, manifest.preset)]
+
+
+def _opened(checkpoint: Path | None, preset: str | None) -> Checkpoint | None:
+    """The checkpoint that was named, or else the weights that come with a preset."""
+    if checkpoint is not None:
+        return Checkpoint.open(checkpoint)
+    own = None if preset is None else shipped(preset)
+    return None if own is None else open_shipped(own)
 
 
 def _measure(bundle: Bundle, source: GraphSource, request: TorchRequest) -> Record:

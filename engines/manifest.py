@@ -74,12 +74,23 @@ class Provenance(_Data):
     weights: Literal["seed", "checkpoint"]
     seed: int
     checkpoint_sha256: Sha256 | None = Field(default=None, description="digest over the checkpoint's files, by name")
+    shipped_with: str | None = Field(
+        default=None, description="the preset that the checkpoint comes with, in the project itself"
+    )
     weights_dtype: dict[str, str] = Field(description="dtype of each weight file: the checkpoint's")
     tensor_files: tuple[TensorFile, ...] = Field(default=(), description="what a checkpoint's weights were read from")
     mismatches: dict[str, dict[str, int]] = Field(
         default_factory=dict, description="tensors of each component that did not match, and were accepted so"
     )
     versions: dict[str, str]
+
+    @property
+    def source(self) -> str:
+        """Where the weights come from, in words."""
+        if self.weights == "seed":
+            return f"untrained, from seed {self.seed}"
+        come_with = "" if self.shipped_with is None else f"trained, those that come with preset {self.shipped_with}: "
+        return f"{come_with}checkpoint {self.checkpoint_sha256}"
 
 
 class Manifest(_Data):

@@ -25,6 +25,7 @@ from videoscene_rt.export.parity import prove
 from videoscene_rt.export.policy import DDPNet
 from videoscene_rt.export.request import ExportRequest
 from videoscene_rt.export.tracing import OPSET, trace
+from videoscene_rt.export.trained import preset_of
 from videoscene_rt.export.weights import WeightFile
 
 PROMPT_FILE = "prompt.npy"
@@ -126,12 +127,14 @@ def _export_graph(source: GraphSource, folder: Path, weights: WeightFile) -> Gra
 
 
 def _provenance(request: ExportRequest, checkpoint: Checkpoint | None, models: Models) -> Provenance:
+    digest = None if checkpoint is None else checkpoint.digest()
     return Provenance(
         created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         command=request.command,
         weights="seed" if checkpoint is None else "checkpoint",
         seed=request.seed,
-        checkpoint_sha256=None if checkpoint is None else checkpoint.digest(),
+        checkpoint_sha256=digest,
+        shipped_with=None if digest is None else preset_of(digest),
         weights_dtype=models.dtypes,
         tensor_files=tuple(_tensor_files(models, checkpoint)),
         mismatches=_mismatches(models),

@@ -52,11 +52,12 @@ def demo(
 
 
 def _usable(folder: Path) -> Provenance | None:
-    """Where a whole bundle of today's preset is from, if it was made by this version and the packages installed here."""
+    """Where a whole bundle of today's preset and weights is from, if it was made by this version and the packages installed here."""
     from videoscene_rt.engines.bundle import Bundle
     from videoscene_rt.engines.errors import InputError
     from videoscene_rt.environment import version
     from videoscene_rt.export.presets import load_preset
+    from videoscene_rt.export.trained import shipped
 
     if not folder.exists():
         return None
@@ -67,6 +68,8 @@ def _usable(folder: Path) -> Provenance | None:
     made_by = manifest.provenance.versions
     # What is not installed here is no sign of another version: the bundle may have been brought from elsewhere.
     same = all(version(name) in (None, made) for name, made in made_by.items())
+    weights = shipped("tiny")
+    same &= manifest.provenance.checkpoint_sha256 == (None if weights is None else weights.sha256)
     return manifest.provenance if same and manifest.preset == load_preset("tiny") else None
 
 
@@ -76,5 +79,7 @@ def _export(bundle: Path, quiet: bool) -> None:
     require_export()
     from videoscene_rt.export.presets import load_preset
     from videoscene_rt.export.request import ExportRequest
+    from videoscene_rt.export.trained.opening import shipped_folder
 
-    export_with_progress(ExportRequest(load_preset("tiny"), bundle, force=bundle.exists()), quiet=quiet)
+    request = ExportRequest(load_preset("tiny"), bundle, shipped_folder("tiny"), force=bundle.exists())
+    export_with_progress(request, quiet=quiet)

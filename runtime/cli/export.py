@@ -29,7 +29,7 @@ def export(
     ] = None,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="Folder in diffusers' layout; without it the weights are untrained, from --seed."),
+        typer.Option(help="Folder in diffusers' layout, instead of the weights that come with the preset."),
     ] = None,
     student: Annotated[
         Path | None,
@@ -53,7 +53,12 @@ def export(
     ] = None,
     height: Annotated[int | None, typer.Option(help="Of the video, a multiple of 16 pixels.")] = None,
     width: Annotated[int | None, typer.Option(help="Of the video, a multiple of 16 pixels.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="For weights that come from no checkpoint.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Untrained weights from this seed. The default, with seed 0, where a preset comes with none."
+        ),
+    ] = None,
     noise_timestep: Annotated[
         int | None,
         typer.Option(
@@ -83,16 +88,18 @@ def export(
     from videoscene_rt.cli.export_options import adjusted, check_noise_timestep
     from videoscene_rt.cli.export_weights import WeightsTable, accepted_mismatches
     from videoscene_rt.export.request import ExportRequest
+    from videoscene_rt.export.trained.opening import shipped_folder
 
     check_noise_timestep(noise_timestep)
     accepted = accepted_mismatches(accept)
+    sizes = _sizes(preset, checkpoint, policy, (frames, height, width))
+    if checkpoint is None and seed is None:
+        checkpoint = shipped_folder(preset or "tiny")
     request = ExportRequest(
-        preset=adjusted(
-            _sizes(preset, checkpoint, policy, (frames, height, width)), rounding, point_radius, near, background
-        ),
+        preset=adjusted(sizes, rounding, point_radius, near, background),
         out=out,
         checkpoint=checkpoint,
-        seed=seed,
+        seed=seed or 0,
         constant_timestep=None if noise_timestep is None else noise_timestep - 1,
         force=force,
         student=student,
@@ -126,6 +133,8 @@ def export(
         f"the chain is within {worst:.1e} (relative L2) of the published step",
         soft_wrap=True,
     )
+    if manifest.provenance.shipped_with is not None:
+        console.RESULT.print(f"weights: {manifest.provenance.source}", soft_wrap=True)
     if manifest.provenance.weights == "seed":
         console.RESULT.print("note: the weights are untrained (made from a seed): refined videos will be noise")
     elif manifest.policy.kind == "constant" and noise_timestep is None and manifest.policy.chosen is not None:

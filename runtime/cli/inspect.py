@@ -66,11 +66,6 @@ def _print_summary(bundle: Bundle) -> None:
     manifest, preset = bundle.manifest, bundle.manifest.preset
     provenance, student = manifest.provenance, preset.student
     autoencoder = {"tiny": "tiny autoencoder", "cogvideox": "published autoencoder"}[preset.autoencoder.kind]
-    source = (
-        f"untrained, from seed {provenance.seed}"
-        if provenance.weights == "seed"
-        else f"checkpoint {provenance.checkpoint_sha256}"
-    )
     size = sum(entry.bytes for entry in manifest.files.values())
     chain = ", ".join(f"{name} {error:.1e}" for name, error in manifest.chain_parity.relative_l2.items())
     rows = {
@@ -84,7 +79,7 @@ def _print_summary(bundle: Bundle) -> None:
         "policy": _policy(manifest.policy),
         "schedule": f"SNR shift {preset.schedule.snr_shift}, rounding {preset.schedule.rounding}",
         "chain": f"within relative L2 {chain} of {manifest.chain_parity.reference}",
-        "weights": source,
+        "weights": provenance.source,
         "made": f"{provenance.created} by {provenance.command}",
         "with": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
     }

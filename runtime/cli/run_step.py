@@ -130,7 +130,7 @@ def _report(request: RunRequest, scene: Scene, pipeline: Pipeline, result: Resul
             preset=manifest.preset.name,
             manifest_sha256=file_sha256(bundle.folder / MANIFEST_FILE),
             graphs={name: manifest.files[graph.file].sha256 for name, graph in manifest.graphs.items()},
-            weights=_weights(pipeline),
+            weights=manifest.provenance.source,
         ),
         backend=pipeline.backend_name,
         precision=request.precision,
@@ -167,13 +167,6 @@ def _versions() -> dict[str, str]:
     from videoscene_rt.environment import own_version
 
     return {"videoscene-rt": own_version(), "python": platform.python_version(), "numpy": np.__version__}
-
-
-def _weights(pipeline: Pipeline) -> str:
-    provenance = pipeline.bundle.manifest.provenance
-    if provenance.weights == "seed":
-        return f"seed {provenance.seed} (untrained)"
-    return f"checkpoint {provenance.checkpoint_sha256}"
 
 
 def _notes(points: PointCounts, checks: Checks, pipeline: Pipeline) -> tuple[str, ...]:

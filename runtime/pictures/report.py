@@ -50,7 +50,9 @@ class BundleIdentity(_Data):
     preset: str
     manifest_sha256: str
     graphs: dict[str, str] = Field(default_factory=dict, description="SHA-256 of each graph's ONNX file, by graph")
-    weights: str = Field(default="", description="where the weights come from: a checkpoint, or a seed (untrained)")
+    weights: str = Field(
+        default="", description="where the weights come from: untrained from a seed, a checkpoint, or a preset's own"
+    )
 
 
 class Range(_Data):
