@@ -56,7 +56,9 @@ def export(
     seed: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Untrained weights from this seed. The default, with seed 0, where a preset comes with none."
+            min=0,
+            help="Untrained weights from this seed; the default, with seed 0, where a preset comes with none. "
+            "With --checkpoint: what --accept missing lets be missing.",
         ),
     ] = None,
     noise_timestep: Annotated[
@@ -93,7 +95,7 @@ def export(
     check_noise_timestep(noise_timestep)
     accepted = accepted_mismatches(accept)
     sizes = _sizes(preset, checkpoint, policy, (frames, height, width))
-    if checkpoint is None and seed is None:
+    if all(given is None for given in (checkpoint, seed, student, prompt_embeds, policy)):
         checkpoint = shipped_folder(preset or "tiny")
     request = ExportRequest(
         preset=adjusted(sizes, rounding, point_radius, near, background),

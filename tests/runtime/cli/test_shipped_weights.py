@@ -68,6 +68,15 @@ def test_a_checkpoint_comes_before_a_seed_and_a_seed_before_the_preset_s_own(
         assert (request.seed, request.checkpoint) == (seed, checkpoint), words
 
 
+@pytest.mark.parametrize("option", ["--student", "--prompt-embeds", "--policy"])
+def test_a_file_does_not_go_over_weights_that_nobody_named(
+    weights: Shipped, tmp_path: Path, capsys: Capture, option: str
+) -> None:
+    """Whoever forgets --checkpoint means another student than the one that comes with tiny."""
+    assert run("export", "--out", tmp_path / "a.bundle", option, weights.folder / "policy.safetensors") == 2
+    assert f"{option} goes over a checkpoint, and none was given" in capsys.readouterr().err
+
+
 def test_a_preset_that_comes_with_none_has_untrained_ones(
     asked: list[ExportRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
