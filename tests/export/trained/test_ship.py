@@ -95,6 +95,8 @@ def test_weights_card_digest_and_records_are_put_into_their_places(
     expected = {name: (run / name).read_bytes() for name in ("record.json", "log.jsonl")}
     assert files(tmp_path / "records") == {**expected, **files(run / "evaluation")}
     assert {path.name for path in trained.FOLDER.iterdir()} == {"small", "shipped.json"}
+    for path in weights.folder.rglob("*.safetensors"):
+        assert path.stat().st_mode == (weights.folder / "README.md").stat().st_mode, "whoever may read one may read all"
 
 
 def test_other_weights_take_the_place_of_the_first_ones(run: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from tests.support.checkpoints import write_published
 from tests.support.presets import PUBLISHED, SMALL
 from tests.support.scenes import scene
+from tests.support.shipping import ship_nothing
 from videoscene_rt import BackendError, Pipeline, environment
 from videoscene_rt.cli import demo as demo_command
 from videoscene_rt.cli.main import main
@@ -362,6 +363,7 @@ def test_demo_writes_everything_and_keeps_its_bundle(
 def test_a_bundle_of_another_version_is_not_used_again(
     small_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ship_nothing(tmp_path / "trained", monkeypatch)
     assert demo_command._usable(tmp_path / "nothing") is None
     assert demo_command._usable(small_bundle) is None  # whole, but not of the preset tiny
     monkeypatch.setattr("videoscene_rt.export.presets.load_preset", lambda name: SMALL)
