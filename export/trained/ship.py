@@ -67,7 +67,8 @@ def ship(run: Path, evaluation: Path, records: Path | None = None) -> trained.Sh
     folder = trained.FOLDER / preset.name
     temporary = folder.with_name(f".{preset.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    shutil.copytree(source, temporary, copy_function=shutil.copyfile)  # safetensors writes files that only their owner reads
+    # Without the modes: safetensors writes files that only their owner may read.
+    shutil.copytree(source, temporary, copy_function=shutil.copyfile)
     (temporary / CARD).write_text(model_card(record, markdown(found)), encoding="utf-8")
     size = sum(path.stat().st_size for path in temporary.rglob("*") if path.is_file())
     if size > MOST_BYTES:

@@ -19,7 +19,7 @@ from videoscene_rt.export.trained import read_table, ship, shipped
 from videoscene_rt.export.trained.opening import open_shipped
 
 ROOT = Path(__file__).parents[3]
-RECORDS = ROOT / "docs" / "records" / "distill"
+RECORDS = ROOT / "docs" / "records"
 NONE = "the project ships no weights yet"
 PRESETS = [pytest.param(name, id=name) for name in read_table()] or [
     pytest.param("", marks=pytest.mark.skip(reason=NONE))
@@ -81,8 +81,9 @@ def test_a_card_has_the_figures_of_the_evaluation_of_these_weights(name: str) ->
     weights = shipped(name)
     assert weights is not None
     card = (weights.folder / ship.CARD).read_text(encoding="utf-8")
-    evaluation = json.loads((RECORDS / name / ship.EVALUATION).read_bytes())
-    record = json.loads((RECORDS / name / ship.RECORD).read_bytes())
+    records = RECORDS / f"{name}-weights"
+    evaluation = json.loads((records / ship.EVALUATION).read_bytes())
+    record = json.loads((records / ship.RECORD).read_bytes())
     assert evaluation["checkpoint_sha256"] == weights.sha256
     assert markdown(evaluation).strip() in card
     sizes = [path.stat().st_size for path in weights.folder.rglob("*.safetensors")]
