@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from videoscene_rt.bench.early_stopping import estimate
 from videoscene_rt.engines.errors import InputError
 
 LEAST_SAMPLES = {500: 1, 900: 64, 990: 662, 999: 6636}
 """Fewest samples for a percentile, given in thousandths: MLPerf inference's query counts for early stopping."""
+_TAILS = (900, 990, 999)
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,8 @@ class Summary:
 
     ``p90``, ``p99`` and ``p99_9`` are None where there are too few samples (`LEAST_SAMPLES`). ``std`` is the sample standard
     deviation (n − 1), None of one sample. ``jitter`` is the mean absolute difference of consecutive samples, in the order they
-    were taken; None of one sample.
+    were taken; None of one sample. ``early_…`` are the estimates of `videoscene_rt.bench.early_stopping`: what the percentile is at most, as far as so
+    many samples can tell; there is one exactly where there is the percentile.
     """
 
     count: int
@@ -33,6 +36,9 @@ class Summary:
     p90: float | None
     p99: float | None
     p99_9: float | None
+    early_p90: float | None
+    early_p99: float | None
+    early_p99_9: float | None
 
 
 def summarise(samples: Sequence[float] | npt.NDArray[np.float64]) -> Summary:
@@ -48,7 +54,8 @@ def summarise(samples: Sequence[float] | npt.NDArray[np.float64]) -> Summary:
         raise InputError("a sample is negative or not finite: the clock jumped", "measure again")
     ordered = np.sort(values)
     several = values.size > 1
-    p90, p99, p99_9 = (_tail(ordered, thousandths) for thousandths in (900, 990, 999))
+    p90, p99, p99_9 = (_tail(ordered, thousandths) for thousandths in _TAILS)
+    early_p90, early_p99, early_p99_9 = (estimate(ordered, thousandths) for thousandths in _TAILS)
     return Summary(
         count=values.size,
         mean=float(values.mean()),
@@ -60,6 +67,9 @@ def summarise(samples: Sequence[float] | npt.NDArray[np.float64]) -> Summary:
         p90=p90,
         p99=p99,
         p99_9=p99_9,
+        early_p90=early_p90,
+        early_p99=early_p99,
+        early_p99_9=early_p99_9,
     )
 
 

@@ -13,14 +13,18 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
+from videoscene_rt.bench.beside.facts import Beside
 from videoscene_rt.bench.chain_facts import ChainFacts
 from videoscene_rt.bench.closed_loop import LoopSettings
 from videoscene_rt.bench.percentiles import LEAST_SAMPLES, summarise
+from videoscene_rt.bench.step_facts import CostFacts, FramesFacts, RateFacts, StageFacts, StartFacts, StreamFacts
 from videoscene_rt.bench.surroundings import GpuFacts, GpuState, Host
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.pictures.report import write_report
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
+READABLE = (1, 2)
+"""Schema 2 adds what `vsrt bench` measures and the estimates of early stopping; a record of schema 1 has none of it, and the rest alike."""
 _SIZE_LIMIT = 64 << 20
 Positive = Annotated[FiniteFloat, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -73,6 +77,9 @@ class Statistics(_Data):
     p90: Positive | None
     p99: Positive | None
     p99_9: Positive | None
+    early_p90: Positive | None = None
+    early_p99: Positive | None = None
+    early_p99_9: Positive | None = None
 
     @model_validator(mode="after")
     def _enough_samples(self) -> Statistics:
@@ -105,10 +112,11 @@ class Record(_Data):
 
     ``statistics`` and ``samples_us`` are by series: "host" (start to done on the host's clock), "enqueue" (the host's own part),
     "device" (the device's clock), and others that ``mode`` explains. ``output_rms`` is the root mean square of each output:
-    two runners of one graph on the same inputs agree in it, or one of them computes something else.
+    two runners of one graph on the same inputs agree in it, or one of them computes something else. ``rate``, ``stream``, ``stages``, ``costs``,
+    ``start``, ``beside`` and ``frames`` are of `vsrt bench`; null where they were not measured.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1, 2] = SCHEMA_VERSION
     created: datetime = Field(default_factory=lambda: datetime.now(timezone.utc).replace(microsecond=0))
     identity: Identity
     inputs: Inputs
@@ -126,6 +134,13 @@ class Record(_Data):
     notes: tuple[str, ...] = ()
     samples_us: dict[str, list[Positive]] | None = None
     chain: ChainFacts | None = Field(default=None, description="of a whole step: how it ran, what it moved and kept")
+    rate: RateFacts | None = None
+    stream: StreamFacts | None = None
+    stages: StageFacts | None = None
+    costs: CostFacts | None = None
+    start: StartFacts | None = None
+    beside: Beside | None = None
+    frames: FramesFacts | None = None
 
     @model_validator(mode="after")
     def _samples_agree(self) -> Record:
@@ -179,9 +194,9 @@ def _check_kind(where: Path, data: Any) -> None:
     if not isinstance(data, dict) or "schema_version" not in data:
         raise InputError(f"{where} is no benchmark record: it has no schema_version")
     version = data["schema_version"]
-    if version != SCHEMA_VERSION or isinstance(version, bool):
+    if version not in READABLE or not isinstance(version, int) or isinstance(version, bool):
         raise InputError(
-            f"{where} has schema version {version!r}; this videoscene-rt reads {SCHEMA_VERSION}",
+            f"{where} has schema version {version!r}; this videoscene-rt reads {' and '.join(map(str, READABLE))}",
             "read it with the version that wrote it, or measure it again",
         )
     statistics = data.get("statistics")

@@ -45,7 +45,7 @@ def change(where: tuple[str, ...], value: Any) -> Callable[[dict[str, Any]], Non
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (change(("schema_version",), 2), "schema version 2; this videoscene-rt reads 1"),
+        (change(("schema_version",), 3), "schema version 3; this videoscene-rt reads 1 and 2"),
         (change(("schema_version",), True), "schema version True"),
         (change(("schema_version",), "1"), "schema version '1'"),
         (lambda data: data.pop("schema_version"), "no schema_version"),
