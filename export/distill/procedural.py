@@ -17,6 +17,7 @@ from videoscene_rt.export.distill.world.description import Viewpoints
 from videoscene_rt.export.distill.world.film import photograph
 from videoscene_rt.export.distill.world.layout import describe
 from videoscene_rt.export.renderer import Renderer
+from videoscene_rt.scenes.scene import Scene
 from videoscene_rt.scenes.trajectory import CameraPath, between
 
 TRAINING = range(1_000_000)
@@ -65,6 +66,27 @@ class ProceduralClips:
         """The clouds alone, before they are rendered."""
         world, poses, cameras = self._scenes(seeds)
         return self._measured(seeds, variant, world, poses, cameras)
+
+    def scenes(self, seeds: Sequence[int], variant: int = 0) -> list[Scene]:
+        """The clips as the runtime is given them: two photographs, a cloud and two cameras; points that were lost are left out."""
+        clean, (world, poses, cameras) = self._clean(seeds)
+        clouds = self._measured(seeds, variant, world, poses, cameras)
+        ends = [0, -1]
+        found = []
+        for row in range(len(seeds)):
+            there = clouds.xyz[row].isfinite().all(-1)
+            xyz, rgb, images, views, lenses = (
+                part.cpu().numpy()
+                for part in (
+                    clouds.xyz[row][there],
+                    clouds.rgb[row][there],
+                    clean[row, ends],
+                    poses[row, ends],
+                    cameras[row, ends],
+                )
+            )
+            found.append(Scene(images, xyz, rgb, lenses, views))
+        return found
 
     def _scenes(self, seeds: Sequence[int]) -> tuple[World, Tensor, Tensor]:
         """The packed scenes, world_to_camera [B,F,4,4] and intrinsics [B,F,3,3]."""
