@@ -17,7 +17,7 @@ REBUILD_LIMIT_S = 1.0
 
 
 def export(session: Session, plan: Plan) -> None:
-    """Preset → bundle, weights from seed 0."""
+    """Preset → bundle, with the weights that come with it, else those of seed 0."""
     for preset in plan.presets:
         bundle = str(plan.bundle(session, preset))
         told = ("export", "--preset", preset, "--out", bundle, "--json", "--force")
