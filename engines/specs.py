@@ -44,6 +44,8 @@ class Parity(_Data):
     relative_l2: dict[str, float] = Field(description="‖graph − reference‖ / ‖reference‖ for each output")
     max_abs: dict[str, float] = Field(description="largest absolute difference for each output")
     limit: float = Field(description="the largest relative_l2 with which the export passes")
+    scope: str = Field(default="", description="what was run instead of the whole; empty: the whole, in its own size")
+    parts: dict[str, float] = Field(default_factory=dict, description="relative L2 of what else was run, by what it is")
 
 
 class Signature(_Data):

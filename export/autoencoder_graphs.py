@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from torch import nn
 
@@ -22,9 +23,9 @@ Specs = tuple[TensorSpec, ...]
 
 def autoencoder_graphs(models: Models, preset: Preset) -> list[GraphSource]:
     """The five graphs of the preset's autoencoder."""
-    if isinstance(models.autoencoder, TinyAutoencoder):
-        return _tiny(models.autoencoder, preset)
-    return _cogvideox(models, preset)
+    tiny = isinstance(models.autoencoder, TinyAutoencoder)
+    graphs = _tiny(models.autoencoder, preset) if tiny else _cogvideox(models, preset)
+    return [replace(graph, numbers=models.numbers) for graph in graphs]
 
 
 def _tiny(autoencoder: TinyAutoencoder, preset: Preset) -> list[GraphSource]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import platform
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -15,27 +16,36 @@ from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.manifest import FileEntry, Manifest, PolicyInfo, Provenance, TensorFile
 from videoscene_rt.engines.specs import GraphSpec
 from videoscene_rt.export.autoencoder_graphs import autoencoder_graphs
-from videoscene_rt.export.chain_parity import prove_chain
 from videoscene_rt.export.checkpoint import Checkpoint
 from videoscene_rt.export.graph_source import GraphSource
 from videoscene_rt.export.graphs import chain_graphs
 from videoscene_rt.export.matching import Matched
-from videoscene_rt.export.models import Models, build_models
-from videoscene_rt.export.parity import prove
+from videoscene_rt.export.models import Models, build_filled, build_shells
+from videoscene_rt.export.needs import proved_whole, require_memory, require_space
 from videoscene_rt.export.policy import DDPNet
+from videoscene_rt.export.proof import Proof, WholeProof
 from videoscene_rt.export.request import ExportRequest
-from videoscene_rt.export.tracing import OPSET, trace
+from videoscene_rt.export.sources import weight_sources
+from videoscene_rt.export.tensor_source import DTYPES
+from videoscene_rt.export.tracing import OPSET, structure
 from videoscene_rt.export.trained import preset_of
+from videoscene_rt.export.twin_proof import TwinProof
 from videoscene_rt.export.weights import WeightFile
 
 PROMPT_FILE = "prompt.npy"
 _PACKAGES = ("videoscene-rt", "torch", "diffusers", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "numpy")
 
 
+OnStep = Callable[[str, int, int], None]
+OnPart = Callable[[int, int, str], None]
+OnMatched = Callable[[tuple[Matched, ...]], None]
+
+
 def export_bundle(
     request: ExportRequest,
-    on_step: Callable[[str, int, int], None] | None = None,
-    on_matched: Callable[[tuple[Matched, ...]], None] | None = None,
+    on_step: OnStep | None = None,
+    on_matched: OnMatched | None = None,
+    on_part: OnPart | None = None,
 ) -> Manifest:
     """Export a bundle.
 
@@ -43,6 +53,7 @@ def export_bundle(
         request: what and where to.
         on_step: told (what is being done, steps done, steps in all).
         on_matched: told which file each tensor comes from, before anything that does not match is refused.
+        on_part: told (done, in all, of what: "bytes" or "pieces") within a step that takes long.
 
     Raises:
         InputError: the checkpoint or the target is wrong.
@@ -50,31 +61,49 @@ def export_bundle(
         ParityError: a traced graph does not compute what torch does; nothing is left behind.
     """
     tell = on_step or (lambda what, done, total: None)
+    part = on_part or (lambda done, total, unit: None)
     with BundleWriter(request.out, request.force) as writer:
         tell("building the models", 0, 1)
-        checkpoint = open_checkpoint(request)
-        models = build_models(
-            request.preset, checkpoint, request.seed, request.constant_timestep, request.cut_positions, on_matched
+        preset, checkpoint = request.preset, open_checkpoint(request)
+        weights = weight_sources(
+            preset,
+            checkpoint,
+            request.seed,
+            request.constant_timestep,
+            request.cut_positions,
+            request.seed_dtype,
+            on_matched,
         )
-        sources = [*chain_graphs(models, request.preset), *autoencoder_graphs(models, request.preset)]
+        whole = request.proof == "whole" or (request.proof == "auto" and proved_whole(preset))
+        if whole:
+            require_memory(preset)
+        models = (build_filled if whole else build_shells)(preset, weights, request.constant_timestep)
+        require_space(writer.folder, models)
+        sources = [*chain_graphs(models, preset), *autoencoder_graphs(models, preset)]
+        proof: Proof
+        if whole:
+            proof = WholeProof(models, preset, sources, writer.folder)
+        else:
+            proof = TwinProof(preset, weights, request.constant_timestep, writer.folder, part)
         total = len(sources) + 1
         files = _weight_files(models, sources, writer.folder)
         graphs = {}
         for done, source in enumerate(sources):
-            tell(f"tracing and proving {source.name}", done, total)
-            graphs[source.name] = _export_graph(source, writer.folder, files[source.weights])
+            tell(f"tracing {source.name}", done, total)
+            graphs[source.name] = _export_graph(source, writer.folder, files[source.weights], proof, part)
         tell("proving the chain", total - 1, total)
-        chain = prove_chain(models, request.preset, sources, writer.folder)
+        chain = proof.chain()
+        proof.close()
         np.save(writer.folder / PROMPT_FILE, models.prompt.numpy(), allow_pickle=False)
         provenance = _provenance(request, checkpoint, models)
 
         def manifest(entries: dict[str, FileEntry]) -> Manifest:
             return Manifest(
-                preset=request.preset,
+                preset=preset,
                 graphs=graphs,
                 policy=PolicyInfo(
                     kind="ddpnet" if isinstance(models.policy, DDPNet) else "constant",
-                    timesteps=request.preset.policy.timesteps,
+                    timesteps=preset.policy.timesteps,
                     chosen=None if isinstance(models.policy, DDPNet) else models.policy.chosen,
                 ),
                 prompt_file=PROMPT_FILE,
@@ -112,9 +141,18 @@ def _weight_files(models: Models, sources: list[GraphSource], folder: Path) -> d
     return {name: WeightFile(folder, f"weights_{name}.bin", models.dtypes.get(name, "float32")) for name in families}
 
 
-def _export_graph(source: GraphSource, folder: Path, weights: WeightFile) -> GraphSpec:
-    path = folder / f"{source.name}.onnx"
-    trace(source, path, weights)
+def _export_graph(source: GraphSource, folder: Path, weights: WeightFile, proof: Proof, part: OnPart) -> GraphSpec:
+    path, traced = folder / f"{source.name}.onnx", structure(source)
+    matching = proof.matching(traced)
+    size = sum(math.prod(view.shape) for view in traced.views.values()) * DTYPES[weights.dtype].itemsize
+    written = 0
+
+    def on_bytes(count: int) -> None:
+        nonlocal written
+        written += count
+        part(written, size, "bytes")
+
+    stored = traced.write(path, weights, on_bytes)
     return GraphSpec(
         name=source.name,
         file=path.name,
@@ -122,7 +160,7 @@ def _export_graph(source: GraphSource, folder: Path, weights: WeightFile) -> Gra
         inputs=source.inputs,
         outputs=source.outputs,
         state=source.state,
-        parity=prove(source, path),
+        parity=proof.graph(source, path, matching, stored),
     )
 
 

@@ -13,7 +13,7 @@ from videoscene_rt.engines.preset import Preset
 from videoscene_rt.engines.specs import Parity
 from videoscene_rt.export.graph_source import PARITY_LIMIT, GraphSource
 from videoscene_rt.export.models import Models
-from videoscene_rt.export.parity import compare, require, run_file
+from videoscene_rt.export.parity import Run, compare, require, run_file
 from videoscene_rt.export.reference import (
     Autoencoder,
     PublishedModules,
@@ -28,14 +28,23 @@ from videoscene_rt.export.tiny_autoencoder import TinyAutoencoder, repeat_first_
 Arrays = dict[str, np.ndarray]
 
 
-def prove_chain(models: Models, preset: Preset, sources: list[GraphSource], folder: Path) -> Parity:
+def prove_chain(
+    models: Models, preset: Preset, sources: list[GraphSource], folder: Path, run: Run | None = None
+) -> Parity:
     """Run one step both ways on a random cloud and random images, with everything that the published code draws.
+
+    Args:
+        models: may lie on the meta device.
+        preset: their sizes.
+        sources: what the graphs were traced from.
+        folder: where their files are, each named after its graph.
+        run: how a file is run; see `prove`.
 
     Raises:
         ParityError: z_r, z_0 or the frames differ by more than the limit.
     """
     rng = np.random.default_rng(2)
-    graphs = _Graphs(folder, {source.name: source for source in sources})
+    graphs = _Graphs(folder, {source.name: source for source in sources}, run or run_file)
     noises = _noises(preset, rng)
     images = rng.integers(0, 256, (2, preset.height, preset.width, 3), dtype=np.uint8)
     view = graphs.sources["renderer"].example(rng)
@@ -43,17 +52,15 @@ def prove_chain(models: Models, preset: Preset, sources: list[GraphSource], fold
 
     z_r = _encode(graphs, preset, coarse, noises.video_posterior)
     timestep = graphs.run("policy", z_r)["timestep"]
-    expected = published_step(
-        published_modules(models, preset),
-        StepInputs(
-            torch.from_numpy(coarse),
-            torch.from_numpy(images[0]),
-            torch.from_numpy(images[1]),
-            models.prompt,
-            int(timestep[0]),
-        ),
-        noises,
+    given = StepInputs(
+        torch.from_numpy(coarse),
+        torch.from_numpy(images[0]),
+        torch.from_numpy(images[1]),
+        models.prompt,
+        int(timestep[0]),
     )
+    with models.numbers.present(models.transformer), models.numbers.present(models.autoencoder):
+        expected = published_step(published_modules(models, preset), given, noises)
     condition = np.zeros_like(z_r)
     condition[:, :1] = _encode_image(graphs, images[:1], noises.sigma, noises.first_eta, noises.first_posterior)
     condition[:, -1:] = _encode_image(graphs, images[1:], noises.sigma, noises.last_eta, noises.last_posterior)
@@ -79,13 +86,13 @@ def _levels(step: dict[str, torch.Tensor]) -> torch.Tensor:
 class _Graphs:
     """The traced files, run once each on ONNX Runtime."""
 
-    def __init__(self, folder: Path, sources: dict[str, GraphSource]) -> None:
-        self.folder, self.sources = folder, sources
+    def __init__(self, folder: Path, sources: dict[str, GraphSource], run_one: Run) -> None:
+        self.folder, self.sources, self.run_one = folder, sources, run_one
 
     def run(self, name: str, *inputs: np.ndarray) -> Arrays:
         source = self.sources[name]
         named = {spec.name: array for spec, array in zip(source.inputs, inputs, strict=True)}
-        return run_file(self.folder / f"{name}.onnx", source, named)
+        return self.run_one(self.folder / f"{name}.onnx", source, named)
 
     def chunks(
         self, first: str, following: str, chunks: Sequence[tuple[np.ndarray, ...]], output: str

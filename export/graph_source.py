@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from videoscene_rt.engines.specs import TensorSpec
+from videoscene_rt.export.numbers import Numbers
 
 PARITY_LIMIT = 1e-4
 
@@ -25,6 +26,7 @@ class GraphSource:
         example: draws fresh valid inputs, one tensor for each of ``inputs``.
         state: output → the input that takes it in the next call.
         parity_limit: largest relative L2 error of the traced graph against the module; 0 means value for value.
+        numbers: what the tensors of a module on the meta device hold.
     """
 
     name: str
@@ -35,6 +37,7 @@ class GraphSource:
     example: Callable[[np.random.Generator], tuple[torch.Tensor, ...]]
     state: dict[str, str] = field(default_factory=dict)
     parity_limit: float = PARITY_LIMIT
+    numbers: Numbers = field(default_factory=Numbers)
 
 
 def random_inputs(specs: tuple[TensorSpec, ...], rng: np.random.Generator) -> tuple[torch.Tensor, ...]:

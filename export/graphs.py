@@ -96,4 +96,5 @@ def _student(models: Models, preset: Preset) -> GraphSource:
         outputs=(TensorSpec(name="z_0", dtype="float32", shape=latent, meaning="latent of the refined video"),),
         weights="student",
         example=example,
+        numbers=models.numbers,
     )

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXTransformer3DModel
 
-from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.preset import Preset
 from videoscene_rt.export.checkpoint import Checkpoint
-from videoscene_rt.export.matching import Matched
+from videoscene_rt.export.numbers import Numbers
 from videoscene_rt.export.policy import ConstantPolicy, DDPNet
 from videoscene_rt.export.sources import Sources, build_autoencoder, weight_sources
 from videoscene_rt.export.student import build_transformer
 from videoscene_rt.export.tensor_source import fill
 from videoscene_rt.export.tiny_autoencoder import TinyAutoencoder
-
-_COPIES = 4  # of the student in float32: the module, the traced graph, the optimiser's, ONNX Runtime's
 
 
 @dataclass(frozen=True)
@@ -29,6 +25,7 @@ class Models:
         prompt: float32[1,L,D].
         dtypes: the dtype in which each weight file ("student", "autoencoder", "policy") is stored: its checkpoint's.
         sources: where the numbers come from.
+        numbers: what the tensors on the meta device hold.
     """
 
     transformer: CogVideoXTransformer3DModel
@@ -37,6 +34,7 @@ class Models:
     prompt: torch.Tensor
     dtypes: dict[str, str]
     sources: Sources | None = None
+    numbers: Numbers = field(default_factory=Numbers)
 
 
 def build_models(
@@ -45,7 +43,6 @@ def build_models(
     seed: int,
     constant: int | None,
     cut_positions: bool = False,
-    on_matched: Callable[[tuple[Matched, ...]], None] | None = None,
 ) -> Models:
     """Build the models of a preset, in memory.
 
@@ -55,18 +52,34 @@ def build_models(
         seed: for weights that come from no checkpoint.
         constant: the timestep t of a constant policy; None takes the policy net, or where a checkpoint has none, the
             candidate nearest to the published demo's t = 459.
-        cut_positions, on_matched: see `weight_sources`.
+        cut_positions: see `weight_sources`.
 
     Raises:
         InputError: the checkpoint does not fit the preset.
-        BackendError: the student does not fit into this machine's memory.
     """
-    _require_memory(preset)
-    sources = weight_sources(preset, checkpoint, seed, constant, cut_positions, on_matched=on_matched)
+    sources = weight_sources(preset, checkpoint, seed, constant, cut_positions)
+    return build_filled(preset, sources, constant)
+
+
+def build_filled(preset: Preset, sources: Sources, constant: int | None) -> Models:
+    """The models of a preset in memory; see `build_models`."""
     transformer, autoencoder = build_transformer(preset), build_autoencoder(preset)
     fill(transformer, sources.student)
     fill(autoencoder, sources.autoencoder)
     return _models(preset, transformer, autoencoder, sources, constant)
+
+
+def build_shells(preset: Preset, sources: Sources, constant: int | None) -> Models:
+    """The models of a preset on the meta device, where they take no memory; the policy, which is small, is in memory.
+
+    Args:
+        preset, constant: see `build_models`.
+        sources: what the tensors hold, one at a time.
+    """
+    with torch.device("meta"):
+        transformer, autoencoder = build_transformer(preset), build_autoencoder(preset)
+    numbers = Numbers(((transformer, sources.student), (autoencoder, sources.autoencoder)))
+    return replace(_models(preset, transformer, autoencoder, sources, constant), numbers=numbers)
 
 
 def _models(
@@ -89,25 +102,3 @@ def _models(
 
 def _nearest(preset: Preset) -> int:
     return min(preset.policy.timesteps, key=lambda timestep: (abs(timestep - 459), timestep))
-
-
-def _require_memory(preset: Preset) -> None:
-    with torch.device("meta"):
-        parameters = sum(parameter.numel() for parameter in build_transformer(preset).parameters())
-    needed, free = parameters * 4 * _COPIES, _free_memory()
-    if free is not None and needed > free:
-        raise BackendError(
-            f"the student of preset {preset.name} has {parameters / 1e9:.1f} billion parameters; exporting it takes about "
-            f"{needed / 2**30:.0f} GiB of memory and {free / 2**30:.0f} GiB are free",
-            "export it on a machine with more memory",
-        )
-
-
-def _free_memory() -> int | None:
-    """Bytes that Linux says are available; None elsewhere."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123
-            fields = dict(line.split(":") for line in file)
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return None

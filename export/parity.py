@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -81,22 +81,27 @@ def require(parity: Parity, name: str) -> Parity:
     return parity
 
 
-def prove(source: GraphSource, path: Path, seed: int = 1) -> Parity:
+Run = Callable[[Path, GraphSource, Arrays], dict[str, np.ndarray]]
+"""Runs an ONNX file once: file, what it was traced from, inputs by name → outputs by name."""
+
+
+def prove(source: GraphSource, path: Path, seed: int = 1, run: Run | None = None) -> Parity:
     """Run a traced graph beside its module on fresh random inputs.
 
     Args:
-        source: the graph and its module.
+        source: the graph and its module, which may lie on the meta device.
         path: the ONNX file.
-        seed: for the inputs; the tracing used 0.
+        seed: for the inputs; the tracing saw none.
+        run: how the file is run; by default whole, through the engine that the runtime uses.
 
     Raises:
         ParityError: see `require`.
     """
     inputs = source.example(np.random.default_rng(seed))
-    with torch.no_grad(), unrounded():
+    with torch.no_grad(), unrounded(), source.numbers.present(source.module):
         expected = source.module.eval()(*inputs)
     outputs = (expected,) if isinstance(expected, torch.Tensor) else expected
-    found = run_file(
+    found = (run or run_file)(
         path, source, {spec.name: value.numpy() for spec, value in zip(source.inputs, inputs, strict=True)}
     )
     reference = {spec.name: value.numpy() for spec, value in zip(source.outputs, outputs, strict=True)}

@@ -10,6 +10,8 @@ from videoscene_rt.engines.preset import Preset
 
 Mismatch = Literal["missing", "unexpected", "misshapen"]
 """How a tensor of a checkpoint and the model's can fail to match: in no file, not in the model, of another shape."""
+WeightDType = Literal["float32", "float16", "bfloat16"]
+ProofKind = Literal["auto", "whole", "twin"]
 MISMATCHES: tuple[Mismatch, ...] = get_args(Mismatch)
 
 
@@ -23,6 +25,9 @@ class ExportRequest:
         checkpoint: folder in diffusers' layout; None for weights from the seed.
         seed: for weights that come from no checkpoint.
         student, prompt_file, policy_file, accepted: see `videoscene_rt.export.checkpoint.Checkpoint`.
+        seed_dtype: what weights from the seed are rounded to, and stored in.
+        proof: "whole": every graph is run against torch in its own size, with the models in memory; "twin": a layer at a time, over
+            a smaller picture; "auto": whole where that takes little.
         cut_positions: the preset's video may be smaller than the one that the checkpoint was trained for.
         constant_timestep: t of a constant policy; None takes the policy net where there is one.
         force: replace a bundle that is there.
@@ -41,3 +46,5 @@ class ExportRequest:
     policy_file: Path | None = None
     accepted: frozenset[Mismatch] = frozenset()
     cut_positions: bool = False
+    seed_dtype: WeightDType = "float32"
+    proof: ProofKind = "auto"

@@ -62,10 +62,12 @@ def transformer_config(preset: Preset) -> dict[str, Any]:
 def build_transformer(preset: Preset) -> CogVideoXTransformer3DModel:
     """diffusers' transformer in a preset's sizes, with weights that mean nothing yet; on the default device.
 
-    Its positional embedding is a buffer that starts as diffusers' sines and cosines; a checkpoint brings the learned
-    one.
+    Its positional embedding is a buffer that starts as diffusers' sines and cosines, in float32 as it is used; a
+    checkpoint brings the learned one.
     """
-    return CogVideoXTransformer3DModel(**transformer_config(preset))
+    transformer = CogVideoXTransformer3DModel(**transformer_config(preset))
+    transformer.patch_embed.pos_embedding = transformer.patch_embed.pos_embedding.float()
+    return transformer
 
 
 class TimestepTable(nn.Module):

@@ -1,49 +1,101 @@
-"""A torch module becomes an ONNX file: traced, cleaned of this machine's traces, its nodes named after the modules they come from."""
+"""A torch module becomes an ONNX file: traced without its weights, its nodes named after the modules they come from.
+
+The module may lie on the meta device, where it has shapes and no numbers: a trace needs no more, and a graph is the same
+whether its weights are in memory or not. The weights are put in last, one at a time.
+"""
 
 from __future__ import annotations
 
 import logging
 import warnings
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import onnx_ir as ir
 import torch
 
 from videoscene_rt.export.graph_source import GraphSource
-from videoscene_rt.export.weights import WeightFile
+from videoscene_rt.export.numbers import View, weightless
+from videoscene_rt.export.weight_views import fold_views
+from videoscene_rt.export.weights import Stored, WeightFile
 
 OPSET = 18
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "uint8": torch.uint8, "int32": torch.int32}
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A graph without its weights.
+
+    Attributes:
+        source: what was traced.
+        model: the graph; the initializers that stand for tensors of the module have a name, a shape and no value.
+        views: which tensor each of those stands for, by the initializer's name.
+        names: of the module's tensors, by identity.
+    """
+
+    source: GraphSource
+    model: ir.Model
+    views: dict[str, View]
+    names: dict[int, str]
+
+    def write(self, path: Path, weights: WeightFile, on_bytes: Callable[[int], None] = lambda count: None) -> Stored:
+        """Write the graph, its larger weights in the family's file; the graph here has its weights after that.
+
+        Args:
+            path: the ONNX file to write, in the bundle's folder.
+            weights: the family's weight file, in the same folder.
+            on_bytes: told the bytes of each weight when it is written.
+
+        Returns:
+            Where each weight is, by the name of the initializer that stood for it.
+        """
+        stored = weights.take(self.model, self.readers(), on_bytes)
+        ir.save(self.model, path)
+        return stored
+
+    def readers(self) -> dict[str, Callable[[], torch.Tensor]]:
+        """What gives the numbers of each initializer without a value."""
+        return {name: self._reader(view) for name, view in self.views.items()}
+
+    def _reader(self, view: View) -> Callable[[], torch.Tensor]:
+        return lambda: view.apply(self.source.numbers.read(view.tensor))
 
 
 def trace(source: GraphSource, path: Path, weights: WeightFile) -> None:
-    """Trace a graph and write it, its larger weights in the family's file.
+    """Trace a graph and write it; see `Traced.write`."""
+    structure(source).write(path, weights)
 
-    Args:
-        source: what to trace.
-        path: the ONNX file to write, in the bundle's folder.
-        weights: the family's weight file, in the same folder.
-    """
-    example = source.example(np.random.default_rng(0))
+
+def structure(source: GraphSource) -> Traced:
+    """Trace a graph without its weights."""
+    shell, tensors = weightless(source.module.eval())
+    example = tuple(torch.empty(spec.shape, dtype=_DTYPES[spec.dtype], device="meta") for spec in source.inputs)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own deprecations; what matters is checked by parity
         _quiet()
         program = torch.onnx.export(
-            source.module.eval(),
+            shell,
             example,
             dynamo=True,
+            optimize=False,
             opset_version=OPSET,
             input_names=[spec.name for spec in source.inputs],
             output_names=[spec.name for spec in source.outputs],
             verbose=False,
         )
-    if program is None:
-        raise RuntimeError("torch.onnx.export gave no program")
+        if program is None:
+            raise RuntimeError("torch.onnx.export gave no program")
+        for value in program.model.graph.initializers.values():
+            if value.name in tensors:
+                value.const_value = None  # the optimiser would fold, compare and copy what it can see
+        program.optimize()
     model = program.model
+    views = fold_views(model, {name: View.whole(tensor) for name, tensor in tensors.items()})
     _clean(model, source.name)
-    weights.take(model)
-    ir.save(model, path)
+    return Traced(source, model, views, {id(tensor): name for name, tensor in tensors.items()})
 
 
 def _quiet() -> None:

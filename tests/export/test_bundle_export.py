@@ -16,8 +16,10 @@ from tests.support.presets import SMALL
 from tests.support.scenes import scene
 from videoscene_rt import BackendError, InputError, Pipeline
 from videoscene_rt.engines.bundle import Bundle
-from videoscene_rt.export import bundle_export
+from videoscene_rt.engines.specs import GraphSpec
+from videoscene_rt.export import bundle_export, proof
 from videoscene_rt.export.bundle_export import ExportRequest, export_bundle
+from videoscene_rt.export.graph_source import GraphSource
 from videoscene_rt.export.parity import ParityError
 from videoscene_rt.export.presets import load_preset, preset_names
 
@@ -84,10 +86,10 @@ def test_a_checkpoint_becomes_a_bundle_in_its_dtype(small_bundle: Path, tmp_path
 
 
 def test_a_failed_proof_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(source: object, path: Path) -> None:
+    def wrong(*_: object) -> None:
         raise ParityError("graph renderer: off")
 
-    monkeypatch.setattr(bundle_export, "prove", wrong)
+    monkeypatch.setattr(proof, "prove", wrong)
     with pytest.raises(ParityError):
         export_bundle(ExportRequest(SMALL, tmp_path / "a.bundle"))
     assert list(tmp_path.iterdir()) == []
@@ -102,11 +104,11 @@ def test_a_constant_timestep_must_be_a_candidate(tmp_path: Path) -> None:
 def test_a_student_too_large_for_the_memory_is_refused_with_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("videoscene_rt.export.models._free_memory", lambda: 24 * 2**30)
+    monkeypatch.setattr("videoscene_rt.export.needs.free_memory", lambda: 24 * 2**30)
     with pytest.raises(
-        BackendError, match=r"5\.6 billion parameters; exporting it takes about 83 GiB .* 24 GiB are free"
+        BackendError, match=r"5\.6 billion parameters; proving it whole takes about 83 GiB .* 24 GiB are free"
     ):
-        export_bundle(ExportRequest(load_preset("videoscene-5b"), tmp_path / "a.bundle"))
+        export_bundle(ExportRequest(load_preset("videoscene-5b"), tmp_path / "a.bundle", proof="whole"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -142,13 +144,13 @@ def test_progress_reaches_its_end(small_bundle: Path, tmp_path: Path, monkeypatc
     """Told of each graph once, in order, up to the total."""
     told: list[tuple[str, int, int]] = []
     graphs = Bundle.open(small_bundle).manifest.graphs
-    monkeypatch.setattr(
-        bundle_export, "trace", lambda source, path, weights: shutil.copy(small_bundle / path.name, path)
-    )
-    monkeypatch.setattr(bundle_export, "prove", lambda source, path: graphs[source.name].parity)
-    monkeypatch.setattr(
-        bundle_export, "prove_chain", lambda *arguments: Bundle.open(small_bundle).manifest.chain_parity
-    )
+
+    def export(source: GraphSource, folder: Path, *_: object) -> GraphSpec:
+        shutil.copy(small_bundle / f"{source.name}.onnx", folder)
+        return graphs[source.name]
+
+    monkeypatch.setattr(bundle_export, "_export_graph", export)
+    monkeypatch.setattr(proof, "prove_chain", lambda *arguments: Bundle.open(small_bundle).manifest.chain_parity)
     export_bundle(ExportRequest(SMALL, tmp_path / "a.bundle"), lambda *step: told.append(step))
     assert [done for _, done, _ in told] == [0, *range(10)]
     assert told[-1][1] == told[-1][2] == 9
