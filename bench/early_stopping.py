@@ -6,8 +6,8 @@ With n samples and the share p, t samples may be over the estimate's bound if so
 
     P[X ≤ t] < 1 − c,   X ~ Binomial(n, 1 − p)
 
-The estimate is the t-th largest sample for the largest such t ≥ 1; where t = 1 does not fulfil it there is none. That is so under 64 samples for
-p = 0.9, 662 for 0.99 and 6,636 for 0.999. These are estimates by the same rule; they are no MLPerf results.
+The estimate is the t-th largest sample for the largest such t ≥ 1; where t = 1 does not fulfil it there is none. That is so under 64
+samples for p = 0.9, 662 for 0.99 and 6,636 for 0.999. These are estimates by the same rule; they are no MLPerf results.
 """
 
 from __future__ import annotations

@@ -145,7 +145,9 @@ def _loop(
     while last < arrivals - 1 and (most is None or len(took) < most):
         now = clock()
         if now < before:
-            raise BackendError("the clock ran backwards while it was measured", "measure again, on a machine left alone")
+            raise BackendError(
+                "the clock ran backwards while it was measured", "measure again, on a machine left alone"
+            )
         before = now
         newest = min((now - begin) // period, arrivals - 1)
         if newest <= last:

@@ -22,8 +22,8 @@ class Summary:
 
     ``p90``, ``p99`` and ``p99_9`` are None where there are too few samples (`LEAST_SAMPLES`). ``std`` is the sample standard
     deviation (n − 1), None of one sample. ``jitter`` is the mean absolute difference of consecutive samples, in the order they
-    were taken; None of one sample. ``early_…`` are the estimates of `videoscene_rt.bench.early_stopping`: what the percentile is at most, as far as so
-    many samples can tell; there is one exactly where there is the percentile.
+    were taken; None of one sample. ``early_…`` are the estimates of `videoscene_rt.bench.early_stopping`: what the percentile is at
+    most, as far as so many samples can tell; there is one exactly where there is the percentile.
     """
 
     count: int

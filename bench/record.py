@@ -112,8 +112,8 @@ class Record(_Data):
 
     ``statistics`` and ``samples_us`` are by series: "host" (start to done on the host's clock), "enqueue" (the host's own part),
     "device" (the device's clock), and others that ``mode`` explains. ``output_rms`` is the root mean square of each output:
-    two runners of one graph on the same inputs agree in it, or one of them computes something else. ``rate``, ``stream``, ``stages``, ``costs``,
-    ``start``, ``beside`` and ``frames`` are of `vsrt bench`; null where they were not measured.
+    two runners of one graph on the same inputs agree in it, or one of them computes something else. ``rate``, ``stream``, ``stages``,
+    ``costs``, ``start``, ``beside`` and ``frames`` are of `vsrt bench`; null where they were not measured.
     """
 
     schema_version: Literal[1, 2] = SCHEMA_VERSION

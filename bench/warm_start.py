@@ -78,7 +78,7 @@ def measure_warm_start(request: WarmStartRequest) -> dict[str, Any]:
     bundle = Bundle.open(request.bundle)
     for name in request.graphs or ():
         bundle.graph(name)
-    runs = [_one(request) for _ in range(request.runs)]
+    runs = [start_once(request) for _ in range(request.runs)]
     series = {
         "process": np.array([run["ready"] - run["launched"] for run in runs]) / 1e6,
         "load": np.array([run["ready"] - run["begin"] for run in runs]) / 1e6,
@@ -110,7 +110,12 @@ def measure_warm_start(request: WarmStartRequest) -> dict[str, Any]:
     return {"records": {"all": str(path)}, "parts_ms": parts, "failures": {}}
 
 
-def _one(request: WarmStartRequest) -> dict[str, Any]:
+def start_once(request: WarmStartRequest) -> dict[str, Any]:
+    """Start one process; when it was launched, began, and was ready, on the clock that all processes share, and its parts in nanoseconds.
+
+    Raises:
+        BackendError: it could not load the engines.
+    """
     told = json.dumps([str(Path(request.bundle).resolve()), request.backend, request.precision, request.graphs])
     launched = time.monotonic_ns()  # the same clock in every process of the machine
     try:

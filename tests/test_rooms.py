@@ -16,7 +16,7 @@ ALLOWED = {
     "runtime": {"numpy", "pydantic", "PIL", "av", "typer", "rich", "skimage", "onnxruntime", "nvtx"},
     "engines": {"numpy", "pydantic", "filelock", "onnxruntime", "cuda", "onnx", "onnx_ir", "polygraphy"},
     "export": {"numpy", "pydantic", "torch", "diffusers", "onnx", "onnx_ir", "safetensors", "ml_dtypes"},
-    "bench": {"numpy", "pydantic", "torch", "onnxruntime", "cuda"},
+    "bench": {"numpy", "pydantic", "PIL", "torch", "onnxruntime", "cuda"},
 }
 ROOMS = {
     "runtime": {"runtime", "engines"},
@@ -24,9 +24,9 @@ ROOMS = {
     "export": {"export", "engines"},
     "bench": {"bench", "runtime", "engines", "export"},
 }
-# The command line calls the export, when it is asked to; skimage and onnxruntime are for the demo's scene and for doctor.
+# The command line calls the export and the benchmark, when it is asked to; skimage and onnxruntime are for the demo's scene and for doctor.
 # Training reads scenes, paths and photographs as the runtime does, so that it sees what a step will see.
-ALSO = {"runtime/cli": {"export"}, "export/distill": {"runtime"}, "export/distill/world": {"runtime"}}
+ALSO = {"runtime/cli": {"export", "bench"}, "export/distill": {"runtime"}, "export/distill/world": {"runtime"}}
 ONLY_IN = {
     "typer": {"runtime/cli"},
     "rich": {"runtime/cli"},

@@ -19,9 +19,7 @@ def host_load(root: Path = Path("/")) -> HostLoad:
     if not clocks:
         lines = [line.partition(":") for line in _text(root / "proc/cpuinfo").splitlines()]
         clocks = [float(value) for name, _, value in lines if name.strip() == "cpu MHz"]
-    return HostLoad(
-        load=float(average[0]) if average else None, clock_mhz=round(fmean(clocks), 1) if clocks else None
-    )
+    return HostLoad(load=float(average[0]) if average else None, clock_mhz=round(fmean(clocks), 1) if clocks else None)
 
 
 def _text(path: Path) -> str:

@@ -13,7 +13,8 @@ BITS = {
     0x040: "hardware thermal slowdown",
     0x080: "power brake",
 }
-"""What throttles. The other bits do not: 0x001 idle, 0x002 clocks that an application set, 0x010 boost in step with other GPUs, 0x100 display."""
+"""What throttles. The other bits do not: 0x001 idle, 0x002 clocks that an application set, 0x010 boost in step with other GPUs,
+0x100 display."""
 
 
 def reasons(mask: str) -> tuple[str, ...]:
@@ -26,8 +27,10 @@ def reasons(mask: str) -> tuple[str, ...]:
 
 
 def over_current(root: Path = Path("/")) -> dict[str, int]:
-    """How often each over-current alarm of a Jetson has throttled it since it started: files oc*_event_cnt of its hwmon (Jetson Linux Developer
-    Guide, "Jetson Orin … Power and Performance"); {} elsewhere. ``root`` stands for / in tests."""
+    """How often each over-current alarm of a Jetson has throttled it since it started; {} elsewhere. ``root`` stands for / in tests.
+
+    Files oc*_event_cnt of its hwmon (Jetson Linux Developer Guide, "Jetson Orin … Power and Performance").
+    """
     found = {}
     for path in sorted(root.glob("sys/class/hwmon/hwmon*/oc*_event_cnt")):
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from types import TracebackType
 
 from videoscene_rt.bench.beside.facts import Beside, Energy, Moment
@@ -67,9 +68,7 @@ class Watch:
         if self._steps < 1 or seconds <= 0:
             return None
         if self._joules is not None and self._joules > 0:
-            return Energy(
-                joules=self._joules, seconds=seconds, steps=self._steps, source="NVML's counter", of=_GPU
-            )
+            return Energy(joules=self._joules, seconds=seconds, steps=self._steps, source="NVML's counter", of=_GPU)
         watts = mean_power(inside, seconds)
         if watts is None:
             return None
@@ -106,7 +105,7 @@ def mean_power(moments: Sequence[Moment], seconds: float) -> float | None:
     if not known or seconds <= 0:
         return None
     points = [(0.0, known[0][1]), *known, (seconds, known[-1][1])]
-    area = sum((b - a) * (p + q) / 2 for (a, p), (b, q) in zip(points, points[1:], strict=False))
+    area = sum((b - a) * (p + q) / 2 for (a, p), (b, q) in pairwise(points))
     return area / seconds
 
 

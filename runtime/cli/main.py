@@ -26,6 +26,7 @@ COMMANDS = {
     "export": "Trace every graph, prove it against torch, write a bundle.",
     "build": "Build the engines of a bundle, hold each against the FP32 reference, and store what passes.",
     "run": "Refine one scene: one step, two videos, a sheet, a report.",
+    "bench": "Measure the step of a bundle: closed loop, fixed rate, frames; a record, a page, a table.",
     "inspect": "Verify a bundle and show what it is and which engines it has.",
     "doctor": "Say what this machine can run, and what is missing.",
 }

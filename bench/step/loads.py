@@ -1,0 +1,75 @@
+"""The three ways to put load on a pipeline, as series of samples and what there is to say of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from videoscene_rt.bench.chain_pipeline import Ways
+from videoscene_rt.bench.chain_series import steps, submissions
+from videoscene_rt.bench.closed_loop import Samples, closed_loop
+from videoscene_rt.bench.fixed_rate import fixed_rate
+from videoscene_rt.bench.frame_stream import first_frame, watch_frames, whole_clips
+from videoscene_rt.bench.step.request import BenchRequest
+from videoscene_rt.bench.step_facts import RateFacts, StreamFacts
+
+_TOGETHER = 2
+
+
+def closed(request: BenchRequest, pipeline: Any, ways: Ways) -> dict[str, Samples]:
+    """`Pipeline.step` and `submit` by the way their inputs are given, and the copies alone; on the CPU only what differs there.
+
+    "copy.in" is the upload of a scene's buffers until the device has them, "copy.out" the results until the host has them.
+    """
+    found = {"step.scene": steps(lambda: pipeline.step(ways.scene), request.short)}
+    if pipeline.chain.device.kind == "cpu" and not request.every_way:
+        return found
+    side = request.side
+    found["step.device"] = steps(lambda: pipeline.step(ways.device), request.short)
+    found["step.page-locked"] = steps(lambda: pipeline.step(ways.page_locked), side)
+    found["step.scene.to-host"] = steps(lambda: pipeline.step(ways.scene).host(), side)
+    found["submit.device"] = submissions(pipeline, ways.device, side)
+    found["submit.scene"] = submissions(pipeline, ways.scene, side)
+    chain = pipeline.chain
+    found["copy.in"] = closed_loop(lambda: chain.upload(ways.page_locked), chain.slots[0].ready.synchronize, side).host
+    result = pipeline.step(ways.scene)
+    found["copy.out"] = closed_loop(result.host, lambda: None, side).host
+    return found
+
+
+def at_a_rate(request: BenchRequest, pipeline: Any, scene: Any) -> tuple[RateFacts, dict[str, Samples], list[str]]:
+    """Inputs at a fixed rate, one step at a time, the newest input first."""
+    run = fixed_rate(lambda: pipeline.step(scene), request.rate, request.arrivals, request.deadline_ms)
+    facts = RateFacts(
+        rate_hz=run.rate_hz,
+        deadline_ms=run.deadline_ms,
+        arrivals=run.arrivals,
+        done=run.age.size,
+        dropped=run.dropped,
+        missed=run.missed,
+        overhead_us=run.overhead_us,
+    )
+    series = {"rate.age": run.age, "rate.step": run.step, "rate.wait": run.wait, "rate.oldest": run.oldest}
+    return facts, series, [] if facts.verdict == "met" else [rate_words(facts)]
+
+
+def rate_words(facts: RateFacts) -> str:
+    """What came of a rate, in a sentence."""
+    told = {"met": "is met", "missed at times": "is missed at times", "not met": "is not met"}[facts.verdict]
+    return (
+        f"{facts.rate_hz:g} Hz {told}: of {facts.arrivals:,} inputs {facts.dropped:,} were dropped for a newer one and "
+        f"{facts.missed:,} answered after {facts.deadline_ms:.3g} ms"
+    )
+
+
+def frames_as_they_come(request: BenchRequest, pipeline: Any, scene: Any) -> tuple[StreamFacts, dict[str, Samples]]:
+    """Time to the first frame on an idle pipeline, and the spacing of frames in a long run."""
+    first = first_frame(pipeline, scene, request.side)
+    groups = max(2, request.side.iterations + 1)
+    run = watch_frames(whole_clips(pipeline, scene, _TOGETHER), groups)
+    facts = StreamFacts(
+        group=run.group,
+        together=_TOGETHER,
+        frames_per_second=run.frames_per_second,
+        how=f"whole clips: the {run.group} frames of a step become readable at once, none before the last; it does not stream",
+    )
+    return facts, {"stream.first-frame": first, "stream.spacing": run.spacing}

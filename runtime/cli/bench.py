@@ -1,0 +1,159 @@
+"""`vsrt bench`: measure a bundle's step, put records side by side, hold one against another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from videoscene_rt.engines.errors import BackendError, InputError
+
+if TYPE_CHECKING:
+    from videoscene_rt.bench.record import Record
+    from videoscene_rt.bench.step.request import BenchRequest
+
+
+def bench(
+    what: Annotated[
+        list[Path],
+        typer.Argument(metavar="BUNDLE", help="The bundle; with --compare, records; with --against, either."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for record.json, report.html, table.md and frames.jpg.")],
+    backend: Annotated[
+        str, typer.Option(metavar="onnxruntime|onnxruntime-cuda|tensorrt|tensorrt-rtx", help="What runs the graphs.")
+    ] = "onnxruntime",
+    precision: Annotated[str, typer.Option(metavar="fp32|fp16|int8", help="A ceiling, as it was built.")] = "fp32",
+    scene: Annotated[Path | None, typer.Option(help="A scene folder; a built-in room if not given.")] = None,
+    mode: Annotated[
+        list[str] | None,
+        typer.Option(metavar="closed|rate|stream", help="How load is put on it; once for each, all if not given."),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(metavar="HZ", help="Inputs a second, 20 if not given. Exit code 3 if most of them go unserved."),
+    ] = None,
+    deadline: Annotated[
+        float | None, typer.Option(metavar="MS", help="From an input's arrival to its result; one period if not given.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of each series, at least; 64 if not given.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0, help="Of each series, at least; 3 if not given.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
+    threads: Annotated[int | None, typer.Option(help="Threads for one operator on the CPU.")] = None,
+    memory: Annotated[str, typer.Option(metavar="auto|mapped|copied", help="Where inputs and results lie.")] = "auto",
+    starts: Annotated[int, typer.Option(min=0, help="Processes that start warm, to time them.")] = 3,
+    compare: Annotated[bool, typer.Option("--compare", help="Put the records named on one page.")] = False,
+    against: Annotated[
+        Path | None, typer.Option(metavar="RECORD", help="Exit code 3 if anything is worse than in this record.")
+    ] = None,
+    portable: Annotated[
+        bool, typer.Option("--portable", help="--against: counts and ratios alone, so that the machines may differ.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as one JSON document.")] = False,
+) -> None:
+    """Measure the step of a bundle: closed loop, fixed rate, frames; a record, a page, a table.
+
+    With --compare, no bundle is run: vsrt bench --compare A/record.json B/record.json --out DIR
+    """
+    from videoscene_rt.bench.step.folder import check_out
+    from videoscene_rt.bench.step.request import MODES, BenchRequest
+
+    check_out(out)
+    if compare:
+        _compare(what, out, against)
+        return
+    if len(what) != 1:
+        raise InputError("one bundle is measured at a time", "several records go on one page with --compare")
+    request = BenchRequest(
+        bundle=what[0],
+        backend=backend,
+        precision=precision,
+        scenes=() if scene is None else (scene,),
+        modes=tuple(mode or MODES),  # type: ignore[arg-type]  # checked with words where it is used
+        rate_hz=rate,
+        deadline_ms=deadline,
+        steps=steps,
+        seconds=seconds,
+        seed=seed,
+        threads=threads,
+        memory=memory,  # type: ignore[arg-type]  # so is this
+        starts=starts,
+    )
+    before = None if against is None else _read(against)
+    record = _read(what[0]) if before is not None and what[0].is_file() else _measure(request, out, quiet=as_json)
+    if as_json:
+        from videoscene_rt.cli import console
+        from videoscene_rt.pictures.report import plain
+
+        console.print_json(plain(record))
+    if before is not None:
+        _hold(record, before, out, portable=portable, quiet=as_json)
+    _check_rate(record, asked=rate is not None)
+
+
+def _read(path: Path) -> Record:
+    from videoscene_rt.bench.record import read_record
+
+    return read_record(path)
+
+
+def _measure(request: BenchRequest, out: Path, *, quiet: bool) -> Record:
+    from videoscene_rt.bench.report.table import markdown_table
+    from videoscene_rt.bench.step.folder import REPORT, write_measured
+    from videoscene_rt.bench.step.measuring import PARTS, measure_step
+    from videoscene_rt.cli import console
+
+    request = request.checked()
+    with console.progress("measuring", PARTS + 1, quiet=quiet) as step:
+        started = False
+
+        def tell(what: str) -> None:
+            nonlocal started
+            step(float(started), what)
+            started = True
+
+        measured = measure_step(request, tell)
+        tell("writing")
+        record = write_measured(out, measured)
+    if not quiet:
+        console.RESULT.print(markdown_table(record), soft_wrap=True)
+        console.RESULT.print(f"  {out / REPORT}", soft_wrap=True)
+    return record
+
+
+def _compare(what: list[Path], out: Path, against: Path | None) -> None:
+    from videoscene_rt.bench.report.compare_page import compare_page, named_records
+    from videoscene_rt.bench.step.folder import frames_of, make, write_text
+    from videoscene_rt.cli import console
+
+    if against is not None:
+        raise InputError("--compare and --against are two questions", "ask one at a time")
+    records = named_records([(path, _read(path)) for path in what])
+    page = compare_page(records, [frames_of(path, record) for path, (_, record) in zip(what, records, strict=True)])
+    make(out)
+    write_text(out / "compare.html", page)
+    console.RESULT.print(f"  {out / 'compare.html'}", soft_wrap=True)
+
+
+def _hold(record: Record, before: Record, out: Path, *, portable: bool, quiet: bool) -> None:
+    from videoscene_rt.bench.gate import gate, gate_table
+    from videoscene_rt.bench.step.folder import make, write_text
+    from videoscene_rt.cli import console
+
+    found = gate(record, before, portable=portable)
+    make(out)
+    write_text(out / "against.md", gate_table(found))
+    if not quiet:
+        console.RESULT.print(gate_table(found), soft_wrap=True)
+    worse = [finding.words for finding in found if finding.worse]
+    if worse:
+        raise BackendError(
+            f"worse than the record of {before.created:%Y-%m-%d}: {'; '.join(worse)}", f"see {out / 'against.md'}"
+        )
+
+
+def _check_rate(record: Record, *, asked: bool) -> None:
+    if asked and record.rate is not None and record.rate.verdict == "not met":
+        from videoscene_rt.bench.step.loads import rate_words
+
+        raise BackendError(rate_words(record.rate), "a lower --rate, a longer --deadline, or a faster backend")
