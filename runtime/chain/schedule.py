@@ -7,8 +7,9 @@ from functools import cached_property
 
 from videoscene_rt.chain.description import ChainPlan, Slice, Stage
 
-LANES = 3
-"""The video and each of the two images have one: the step waits for the slower of an image's encoding and the video's."""
+LANES = 2
+"""The video's, and one for both images. A third made a step of `edge` 1 % slower on an H100, which two fill already, and its launch
+8 µs dearer (bench/results/h100-chain)."""
 
 
 @dataclass(frozen=True)
