@@ -63,4 +63,4 @@ def statistics_table(record: Record, names: Sequence[str]) -> Markup:
 def _with_bound(value: float | None, bound: float | None) -> Child:
     if value is None or bound is None:
         return ms(value)
-    return join(ms(value), tag("br"), tag("small", f"≤ {ms(bound)} *"))
+    return join(ms(value), tag("small", f"≤ {ms(bound)} *", class_="under"))

@@ -13,6 +13,7 @@ class Markup(str):
 
 Child = str | None
 _NOTHING = Markup("")
+_VOID = ("img",)
 
 
 def tag(name: str, *children: Child, **attributes: object) -> Markup:
@@ -25,8 +26,9 @@ def tag(name: str, *children: Child, **attributes: object) -> Markup:
         for key, value in attributes.items()
         if value is not None and value is not False
     )
-    inner = join(*children)
-    return Markup(f"<{name}{told}>{inner}</{name}>")
+    if name in _VOID:
+        return Markup(f"<{name}{told}>")
+    return Markup(f"<{name}{told}>{join(*children)}</{name}>")
 
 
 def join(*children: Child) -> Markup:
