@@ -14,7 +14,8 @@ _MEMORY_CLOCK = re.compile(r"\bEMC_FREQ \d+%@(\d+)")
 _TEMPERATURE = re.compile(r"\b(?:gpu|GPU)@(-?\d+(?:\.\d+)?)C")
 _RAIL = re.compile(r"\b((?:VDD|VIN|POM|GPU|CPU|SOC|CV|SYS)\w*) (\d+)(?:mW)?/(\d+)(?:mW)?(?![\dM(])")
 _WHOLE = ("VDD_IN", "POM_5V_IN", "VIN")
-"""Rails that feed everything else; without one, the rails are added up."""
+"""Rails that feed everything else; without one, the rails are added up, but for the memory's on an AGX Orin, which VIN_SYS_5V0 feeds."""
+_PART = "VDDQ_VDD2_1V8AO"
 
 
 def command(interval_ms: int) -> tuple[str, ...]:
@@ -44,10 +45,12 @@ def parse(line: str) -> Moment | None:
 def module_power(rails: dict[str, float]) -> float | None:
     """Watts of the module: the rail that feeds the others, or all of them together; None without any."""
     whole = next((rails[name] for name in _WHOLE if name in rails), None)
-    return whole if whole is not None else sum(rails.values()) if rails else None
+    if whole is not None or not rails:
+        return whole
+    return sum(watts for name, watts in rails.items() if name != _PART)
 
 
 def measured_rails(rails: dict[str, float]) -> str:
     """Which rails `module_power` is of, in words."""
     whole = next((name for name in _WHOLE if name in rails), None)
-    return whole or " + ".join(rails) or "no rail"
+    return whole or " + ".join(name for name in rails if name != _PART) or "no rail"

@@ -24,7 +24,7 @@ def histograms(series: Mapping[str, tuple[Sequence[float], Statistics]], width: 
     """
     low = min(found.min for _, found in series.values())
     high = max(found.max for _, found in series.values())
-    margin = (high - low) * 0.04 or max(high * 0.1, 1e-6)
+    margin = (high - low) * 0.04 or max(high * 0.1, 1e-3)
     scale = Scale(max(0.0, low - margin), high + margin, _SIDE, width - _SIDE)
     bins = np.linspace(scale.low, scale.high, (int(scale.last - scale.first) // 6) + 1)
     parts: list[Markup] = []

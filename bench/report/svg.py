@@ -12,6 +12,8 @@ WIDE, NARROW = 780, 360
 """Widths in pixels that every plot is drawn for: a desktop's column and a telephone's; the style sheet shows one of them."""
 LETTER = 6.6
 """About the width of a letter of the plots' 12 px."""
+_SPARE = 10
+"""Pixels that a number may stick out over the end of its axis."""
 _STEPS = (1, 2, 2.5, 5, 10)
 
 
@@ -92,7 +94,9 @@ def bottom_axis(scale: Scale, y: float, unit: str, top: float | None = None) -> 
         x = scale(value)
         if top is not None:
             found.append(line(x, top, x, y, "grid"))
-        found.append(text(x, y + 16, f"{value:g}", "t faint", "middle"))
+        words = f"{value:g}"
+        at_the_end = x + len(words) * LETTER / 2 > scale.last + _SPARE
+        found.append(text(x, y + 16, words, "t faint", "end" if at_the_end else "middle"))
     found.append(text(scale.last, y + 32, unit, "t faint", "end"))
     return found
 
@@ -103,5 +107,6 @@ def left_axis(scale: Scale, x: float, right: float, unit: str, most: int = 4) ->
     for value in ticks(scale.low, scale.high, most):
         y = scale(value)
         found += [line(x, y, right, y, "grid"), text(x - 6, y + 4, f"{value:g}", "t faint", "end")]
-    found.append(text(x - 6, min(scale.first, scale.last) - 8, unit, "t faint", "end"))
+    if unit:
+        found.append(text(x - 6, min(scale.first, scale.last) - 8, unit, "t faint", "end"))
     return found

@@ -117,7 +117,8 @@ def test_the_collector_rests_and_its_own_overhead_is_small() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dropped", "missed", "verdict"), [(0, 0, "met"), (1, 0, "missed at times"), (30, 20, "missed at times"), (30, 21, "not met")]
+    ("dropped", "missed", "verdict"),
+    [(0, 0, "met"), (1, 0, "missed at times"), (30, 20, "missed at times"), (30, 21, "not met")],
 )
 def test_the_verdict(dropped: int, missed: int, verdict: str) -> None:
     facts = RateFacts(

@@ -1,0 +1,177 @@
+"""The machine watched by a tool that the test makes: a sampler in a process of its own, energy, throttling."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from videoscene_rt.bench.beside import nvidia_smi, sampler
+from videoscene_rt.bench.beside.facts import Moment
+from videoscene_rt.bench.beside.host_load import host_load
+from videoscene_rt.bench.beside.nvml import EnergyCounter
+from videoscene_rt.bench.beside.sampler import Sampler, Tool
+from videoscene_rt.bench.beside.throttling import over_current
+from videoscene_rt.bench.beside.watching import Watch, mean_power, shares, thinned
+
+LINE = "1980, 2619, 52, 300.00, 700.00, 1466, 97, 0x{mask:016x}"
+FIVE = "import time\nfor n in range(5): print({line!r}, flush=True); time.sleep(0.02)\n{then}"
+
+
+def tool(mask: int = 0, then: str = "time.sleep(60)") -> Tool:
+    code = FIVE.format(line=LINE.format(mask=mask), then=then)
+    return Tool("nvidia-smi", lambda interval_ms: ("python3", "-c", code), nvidia_smi.parse)
+
+
+def test_lines_come_with_times_from_a_process_that_ends_with_the_block() -> None:
+    begin = time.monotonic_ns()
+    with Sampler(tool()) as watched:
+        time.sleep(0.6)
+    process = watched._process
+    assert process is not None
+    assert process.returncode == 0
+    moments = watched.moments(begin)
+    assert len(moments) == 5
+    assert all(0 <= a.at_s <= b.at_s < 0.7 for a, b in zip(moments, moments[1:], strict=False))
+    assert moments[0].power_w == 300
+
+
+@pytest.mark.parametrize("then", ["", "print('half a li', end='', flush=True)", "raise SystemExit(9)"])
+def test_a_tool_that_ends_early_or_says_nonsense(then: str) -> None:
+    with Sampler(tool(then=then)) as watched:
+        time.sleep(0.5)
+    assert len(watched.moments(0)) == 5
+
+
+def test_without_a_tool_nothing_happens() -> None:
+    with Sampler(None) as watched:
+        pass
+    assert watched.moments(0) == ()
+    with Sampler(Tool("none", lambda interval_ms: ("/no/such/program",), nvidia_smi.parse)) as watched:
+        pass
+    assert watched.moments(0) == ()
+
+
+def test_a_jetson_is_asked_by_tegrastats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert sampler.installed() is None
+    for name in ("nvidia-smi", "tegrastats"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+        assert shutil.which(name)
+        found = sampler.installed()
+        assert found is not None
+        assert found.name == name
+
+
+class Library:
+    """Stands for libnvidia-ml: 250 J more at every reading."""
+
+    def __init__(self, status: int = 0) -> None:
+        self.status, self.joules = status, 0
+
+    def nvmlInit_v2(self) -> int:  # noqa: N802
+        return 0
+
+    def nvmlDeviceGetHandleByIndex_v2(self, index: int, device: Any) -> int:  # noqa: N802
+        return 0
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, device: Any, found: Any) -> int:  # noqa: N802
+        self.joules += 250
+        ctypes.cast(found, ctypes.POINTER(ctypes.c_ulonglong)).contents.value = self.joules * 1000
+        return self.status
+
+
+def test_energy_by_the_counter() -> None:
+    counter = EnergyCounter(lambda name: Library())
+    with Watch(None, counter) as watch:
+        watch.measuring(lambda: time.sleep(0.01) or 50)  # type: ignore[func-returns-value]
+    energy = watch.found().energy
+    assert energy is not None
+    assert (energy.joules, energy.joules_per_step, energy.source) == (250, 5, "NVML's counter")
+    assert energy.watts == pytest.approx(250 / energy.seconds)
+
+
+def test_energy_by_samples_and_throttling() -> None:
+    """Where the counter is not supported; the samples say 300 W and a power cap."""
+    counter = EnergyCounter(lambda name: Library(status=3))
+    assert not counter.works
+    with Watch(tool(mask=0x4), counter) as watch:
+        watch.measuring(lambda: time.sleep(0.6) or 10)  # type: ignore[func-returns-value]
+    found = watch.found()
+    assert found.sampler == "nvidia-smi"
+    assert len(found.moments) == 5
+    assert found.throttling == {"power cap": 1.0}
+    assert found.throttled
+    assert found.energy is not None
+    assert found.energy.source == "power, sampled 5 times"
+    assert found.energy.watts == pytest.approx(300)
+
+
+def test_what_was_before_the_measuring_does_not_count() -> None:
+    with Watch(tool(mask=0x4), None) as watch:
+        time.sleep(0.5)
+        watch.measuring(lambda: 3)
+    found = watch.found()
+    assert len(found.moments) == 5
+    assert (found.throttled, found.energy) == (False, None)
+
+
+def test_throttling_and_power_of_what_was_measured() -> None:
+    moments = [Moment(at_s=at, power_w=watts, throttling=why) for at, watts, why in (
+        (0.0, 100.0, ()), (1.0, 300.0, ("power cap",)), (3.0, 300.0, ("power cap", "power brake")), (4.0, 100.0, ()),
+    )]  # fmt: skip
+    assert shares(moments) == {"power cap": 0.5, "power brake": 0.25}
+    assert mean_power(moments, 4.0) == pytest.approx((200 + 600 + 200) / 4)
+    assert mean_power(moments[1:2], 5.0) == 300, "one sample stands for all the time"
+    assert mean_power([Moment(at_s=1.0)], 4.0) is None
+    assert mean_power(moments, 0.0) is None
+    assert shares([]) == {}
+
+
+def test_no_steps_have_no_energy() -> None:
+    with Watch(None, EnergyCounter(lambda name: Library())) as watch:
+        watch.measuring(lambda: 0)
+    assert watch.found().energy is None
+
+
+def test_no_driver_has_no_counter() -> None:
+    def missing(name: str) -> Any:
+        raise OSError(name)
+
+    assert EnergyCounter(missing).joules() is None
+
+
+def test_thinning_keeps_the_ends() -> None:
+    moments = [Moment(at_s=float(n)) for n in range(1000)]
+    kept = thinned(moments, 400)
+    assert (len(kept), kept[0], kept[-1]) == (400, moments[0], moments[-1])
+    assert thinned(moments[:5], 400) == tuple(moments[:5])
+
+
+def test_the_hosts_load(tmp_path: Path) -> None:
+    assert host_load(tmp_path).load is None
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/loadavg").write_text("3.99 2.50 1.00 3/200 4711\n")
+    (tmp_path / "proc/cpuinfo").write_text("cpu MHz\t\t: 2400.0\ncpu MHz\t\t: 2600.0\nflags : x\n")
+    found = host_load(tmp_path)
+    assert (found.load, found.clock_mhz) == (3.99, 2500)
+    clock = tmp_path / "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq"
+    clock.parent.mkdir(parents=True)
+    clock.write_text("1900000\n")
+    assert host_load(tmp_path).clock_mhz == 1900
+    assert host_load(Path("/")).load is not None or not os.path.exists("/proc/loadavg")  # noqa: PTH110
+
+
+def test_a_jetsons_alarms(tmp_path: Path) -> None:
+    folder = tmp_path / "sys/class/hwmon/hwmon3"
+    folder.mkdir(parents=True)
+    (folder / "oc1_event_cnt").write_text("7\n")
+    (folder / "oc2_event_cnt").write_text("?\n")
+    assert over_current(tmp_path) == {"oc1": 7}
+    assert over_current(tmp_path / "none") == {}
