@@ -67,11 +67,11 @@ def in_flight(pipeline: Any, given: Any, count: int, together: int) -> Throughpu
     return Throughput(steps=count, in_flight=together, seconds=time.perf_counter() - begin)
 
 
-def growth(step: Callable[[], object], device: Device, count: int) -> Growth:
+def growth(step: Callable[[], object], device: Device, count: int, settling: int = _SETTLING_STEPS) -> Growth:
     """What a number of steps leave behind: device memory, and what Python's allocator holds after garbage was collected."""
     tracemalloc.start()
     try:
-        for _ in range(_SETTLING_STEPS):
+        for _ in range(settling):
             step()
         gc.collect()
         free, held = device.free_bytes(), tracemalloc.get_traced_memory()[0]

@@ -34,7 +34,7 @@ LIMITS: tuple[tuple[str, Limit], ...] = (
     ("bytes", Limit(0.02, 4096)),
     ("instructions", Limit(0.05, 200)),
     ("objects", Limit(0.25, 50)),
-    ("ratio", Limit(0.15, 0.10)),
+    ("ratio", Limit(0.20, 0.15)),
 )
 """By what is measured: percentiles in milliseconds, the host's part of a step, a share of arrivals, bytes, Python instructions, objects,
 ratios."""

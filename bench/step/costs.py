@@ -17,12 +17,12 @@ from videoscene_rt.bench.chain_pipeline import Ways
 from videoscene_rt.bench.closed_loop import LoopSettings
 from videoscene_rt.bench.step_facts import CostFacts
 
-_WARM, _COUNTS = 1, 2
+_COUNTS = 3
 _FEWEST_PAIRS = 4
 
 
 def costs(pipeline: Any, ways: Ways, settings: LoopSettings) -> CostFacts:
-    """Everything of `CostFacts` but the device's memory, which is sampled from outside."""
+    """Everything of `CostFacts` but the device's memory, which is sampled from outside; of a pipeline that has stepped before."""
     warm = (
         {"scene": ways.scene} if pipeline.chain.device.kind == "cpu" else {"scene": ways.scene, "device": ways.device}
     )
@@ -46,8 +46,6 @@ def peak_memory() -> int:
 
 def bytecodes(step: Callable[[], object]) -> int:
     """Python instructions of one call in this thread: the least of a few, since a first one may import or fill a cache."""
-    for _ in range(_WARM):
-        step()
     return min(_traced(step) for _ in range(_COUNTS))
 
 
@@ -71,8 +69,6 @@ def _traced(step: Callable[[], object]) -> int:
 
 def transient_bytes(step: Callable[[], object]) -> int:
     """The most bytes of Python's allocator (NumPy's arrays are in it) that one call held over what was held before it."""
-    for _ in range(_WARM):
-        step()
     tracemalloc.start()
     try:
         step()
@@ -88,13 +84,13 @@ def transient_bytes(step: Callable[[], object]) -> int:
 def blocks_left(step: Callable[[], object]) -> int:
     """Objects that one call leaves behind: the median of a few, garbage collected before and after."""
     found = []
-    for _ in range(_WARM + _COUNTS):
+    for _ in range(_COUNTS):
         gc.collect()
         before = sys.getallocatedblocks()
         step()
         gc.collect()
         found.append(sys.getallocatedblocks() - before)
-    return int(np.median(found[_WARM:]))
+    return int(np.median(found))
 
 
 def interleaved(one: Callable[[], object], other: Callable[[], object], pairs: int) -> tuple[float, float, float]:

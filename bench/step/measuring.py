@@ -36,7 +36,7 @@ from videoscene_rt.scenes.scene import Scene
 Tell = Callable[[str], None]
 PARTS = 7
 """How often `Tell` is called."""
-_TIMELINE_REPEATS, _GROWTH_STEPS, _FEW_S = 20, 256, 3.0
+_TIMELINE_REPEATS, _GROWTH_STEPS, _SETTLING, _FEW_S = 20, 256, 10, 3.0
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def _chain_facts(request: BenchRequest, pipeline: Pipeline, ways: Ways, step_ms:
     return facts_of(pipeline, ways.scene, repeats).model_copy(
         update={
             "uploaded_bytes": uploaded(pipeline, ways) if pipeline.chain.device.kind == "cuda" else {},
-            "growth": growth(lambda: pipeline.step(ways.scene), pipeline.chain.device, many),
+            "growth": growth(lambda: pipeline.step(ways.scene), pipeline.chain.device, many, min(_SETTLING, many)),
         }
     )
 

@@ -81,10 +81,12 @@ class BenchRequest:
 
     @property
     def settings(self) -> LoopSettings:
-        """How long a series is: what was asked for; else 64 steps and 3 s, but no longer than half a minute."""
+        """How long a series is: what was asked for; else 64 steps and 3 s, but no longer than half a minute. The warm-up is no longer."""
         if self.steps is None and self.seconds is None:
             return LoopSettings(iterations=_LEAST_STEPS, seconds=_LEAST_S, limit_s=_LIMIT_S)
-        return LoopSettings(iterations=self.steps or 1, seconds=self.seconds or 0.0)
+        full = LoopSettings(iterations=self.steps or 1, seconds=self.seconds or 0.0)
+        few = full.warmup_iterations if self.steps is None else min(full.warmup_iterations, self.steps)
+        return full.model_copy(update={"warmup_iterations": few})
 
     @property
     def short(self) -> LoopSettings:

@@ -36,8 +36,8 @@ def bench(
     deadline: Annotated[
         float | None, typer.Option(metavar="MS", help="From an input's arrival to its result; one period if not given.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps of each series, at least; 64 if not given.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0, help="Of each series, at least; 3 if not given.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of each series, at least; 64 if not given.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Of each series, at least; 3 if not given.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
     threads: Annotated[int | None, typer.Option(help="Threads for one operator on the CPU.")] = None,
     memory: Annotated[str, typer.Option(metavar="auto|mapped|copied", help="Where inputs and results lie.")] = "auto",

@@ -1,4 +1,4 @@
-"""A headless Chromium that shows a page: its text, its errors, what it asked the network for, its width. Over the DevTools protocol on a pipe."""
+"""A headless Chromium that shows a page: its text, errors, requests and width. Over the DevTools protocol on a pipe."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ _MEASURE = """({
   outside: [...document.querySelectorAll('svg')].filter(s => s.getBoundingClientRect().width > 0).flatMap(s => {
     const box = s.getBoundingClientRect();
     return [...s.querySelectorAll('text')].filter(t => { const b = t.getBoundingClientRect();
-      return b.left < box.left - 1 || b.right > box.right + 1 || b.top < box.top - 2 || b.bottom > box.bottom + 2; }).map(t => t.textContent) }),
+      return b.left < box.left - 1 || b.right > box.right + 1 || b.top < box.top - 2 || b.bottom > box.bottom + 2;
+    }).map(t => t.textContent) }),
   broken: [...document.images].filter(i => !i.naturalWidth).length,
 })"""
 

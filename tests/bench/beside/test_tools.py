@@ -11,16 +11,22 @@ from videoscene_rt.bench.beside.throttling import new_events, reasons
 
 H100 = "1980, 2619, 52, 303.80, 700.00, 1466, 97, 0x0000000000000000"
 ORIN = (
-    "11-14-2024 12:34:56 RAM 3162/30536MB (lfb 6x4MB) SWAP 0/15268MB (cached 0MB) CPU [1%@729,0%@729,off,off,12%@2201] EMC_FREQ 14%@3199 "
-    "GR3D_FREQ 63%@[1300,1299] NVENC off APE 174 cpu@47.968C soc2@46.5C gpu@46.343C tj@47.968C soc1@45C soc0@46.906C VDD_GPU_SOC "
+    "11-14-2024 12:34:56 RAM 3162/30536MB (lfb 6x4MB) SWAP 0/15268MB (cached 0MB) CPU [1%@729,0%@729,off,off,12%@2201] "
+    "EMC_FREQ 14%@3199 GR3D_FREQ 63%@[1300,1299] NVENC off APE 174 cpu@47.968C soc2@46.5C gpu@46.343C tj@47.968C soc1@45C soc0@46.906C VDD_GPU_SOC "
     "8175mW/5175mW VDD_CPU_CV 796mW/796mW VIN_SYS_5V0 4225mW/4220mW VDDQ_VDD2_1V8AO 804mW/804mW"
 )
 ORIN_NX = (
-    "01-02-2025 09:00:00 RAM 2500/15656MB (lfb 2x4MB) SWAP 0/7828MB (cached 0MB) CPU [3%@1190,2%@1190,off,off] GR3D_FREQ 0%@[305] cpu@48.3C "
-    "gpu@-256C tj@48.3C VDD_IN 4856mW/4790mW VDD_CPU_GPU_CV 738mW/738mW VDD_SOC 1436mW/1436mW"
+    "01-02-2025 09:00:00 RAM 2500/15656MB (lfb 2x4MB) SWAP 0/7828MB (cached 0MB) CPU [3%@1190,2%@1190,off,off] "
+    "GR3D_FREQ 0%@[305] cpu@48.3C gpu@-256C tj@48.3C VDD_IN 4856mW/4790mW VDD_CPU_GPU_CV 738mW/738mW VDD_SOC 1436mW/1436mW"
 )
-THOR = "RAM 9000/125771MB (lfb 2x4MB) GR3D_FREQ @[1575,1575,1575] GPU@51.0C VDD_GPU 9900mW/9000mW VDD_CPU_SOC_MSS 7000mW/6900mW VIN 31000mW/30000mW"
-XAVIER = "RAM 2722/7771MB (lfb 900x4MB) SWAP 0/3885MB (cached 0MB) CPU [4%@1190,3%@1190] EMC_FREQ 0%@1600 GR3D_FREQ 7%@114 GPU@34C VDD_IN 2525/2600 VDD_CPU 400/410"
+THOR = (
+    "RAM 9000/125771MB (lfb 2x4MB) GR3D_FREQ @[1575,1575,1575] GPU@51.0C "
+    "VDD_GPU 9900mW/9000mW VDD_CPU_SOC_MSS 7000mW/6900mW VIN 31000mW/30000mW"
+)
+XAVIER = (
+    "RAM 2722/7771MB (lfb 900x4MB) SWAP 0/3885MB (cached 0MB) CPU [4%@1190,3%@1190] "
+    "EMC_FREQ 0%@1600 GR3D_FREQ 7%@114 GPU@34C VDD_IN 2525/2600 VDD_CPU 400/410"
+)
 
 
 def test_nvidia_smi() -> None:
@@ -113,7 +119,7 @@ def test_a_line_that_was_cut_off_keeps_what_is_whole() -> None:
     [
         ("NV Power Mode: MAXN\n0\n", PowerMode(name="MAXN", number=0)),
         ("NVPM WARN: fan mode is not set!\nNV Power Mode: MODE_15W_6CORE\n2\n", PowerMode(name="MODE_15W_6CORE", number=2)),
-        ("NVPM VERB: parsing done for /etc/nvpmodel.conf\nNVPM VERB: Current mode: NV Power Mode: 25W\n1\nNVPM VERB: PARAM X", PowerMode(name="25W", number=1)),
+        ("NVPM VERB: parsing done\nNVPM VERB: Current mode: NV Power Mode: 25W\n1\nNVPM VERB: X", PowerMode(name="25W", number=1)),
         ("NV Power Mode: MAXN_SUPER", PowerMode(name="MAXN_SUPER")),
         ("", None),
         ("nvpmodel: command not found", None),
@@ -150,7 +156,10 @@ def test_jetson_clocks(cpu: int, gpu: int, emc: int, locked: bool) -> None:
 
 
 def test_jetson_clocks_of_a_thor_and_without_rights() -> None:
-    thor = "gpu-gpc-0 MinFreq=1575000000 MaxFreq=1575000000 CurrentFreq=1575000000\nEMC MinFreq=4266000000 MaxFreq=4266000000 CurrentFreq=4266000000 FreqOverride=0\n"
+    thor = (
+        "gpu-gpc-0 MinFreq=1575000000 MaxFreq=1575000000 CurrentFreq=1575000000\n"
+        "EMC MinFreq=4266000000 MaxFreq=4266000000 CurrentFreq=4266000000 FreqOverride=0\n"
+    )
     assert parse_clocks(thor) is True
     assert parse_clocks("Error: Please run with sudo\n") is None
 

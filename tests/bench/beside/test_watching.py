@@ -6,6 +6,7 @@ import ctypes
 import os
 import shutil
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def test_lines_come_with_times_from_a_process_that_ends_with_the_block() -> None
     assert process.returncode == 0
     moments = watched.moments(begin)
     assert len(moments) == 5
-    assert all(0 <= a.at_s <= b.at_s < 0.7 for a, b in zip(moments, moments[1:], strict=False))
+    assert all(0 <= a.at_s <= b.at_s < 0.7 for a, b in pairwise(moments))
     assert moments[0].power_w == 300
 
 

@@ -22,6 +22,28 @@ from videoscene_rt.engines.errors import InputError
 
 RESULTS = Path(__file__).parents[3] / "bench" / "results"
 VIDEO = np.random.default_rng(0).integers(0, 255, (9, 32, 48, 3), np.uint8)
+SAID = (
+    "throttled: power cap",
+    "settled, drift +1.0%",
+    "harness 0.400 µs a step",
+    "20 Hz missed at times",
+    "Latency in a closed loop",
+    "takes 6,636 samples",
+    "these are no MLPerf results",
+    "At 20 Hz: missed at times",
+    "2: replaced by a newer input",
+    "One step by stream",
+    "All stages add up to 750 µs; the captured step takes 1.70 ms",
+    "0.600 J a step, 300 W; the GPU, NVML's counter",
+    "MAXN (mode 0)",
+    "clocks locked",
+    "5,000 frames a second",
+    "whole clips: <all> at once",
+    "weights are untrained & <made> from seed 0",
+    "14,790 (given scene)",
+    "1.600×",
+    "1.50 s until every engine is bound",
+)
 SIZES = ((1000, False), (390, True), (390, False))
 
 
@@ -53,13 +75,7 @@ def test_a_page_with_everything(chromium: Browser, tmp_path: Path, width: int, d
     found = shown(chromium, tmp_path, report_page(full_record(), frame_strip(VIDEO, VIDEO)), width, dark)
     check(found, width, dark)
     assert found.title == "small · tensorrt fp16 · benchmark"
-    for words in (
-        "throttled: power cap", "settled, drift +1.0%", "harness 0.400 µs a step", "20 Hz missed at times", "Latency in a closed loop",
-        "takes 6,636 samples", "these are no MLPerf results", "At 20 Hz: missed at times", "2: replaced by a newer input", "One step by stream",
-        "All stages add up to 750 µs; the captured step takes 1.70 ms", "0.600 J a step, 300 W; the GPU, NVML's counter",
-        "MAXN (mode 0)", "clocks locked", "5,000 frames a second", "whole clips: <all> at once", "weights are untrained & <made> from seed 0",
-        "14,790 (given scene)", "1.600×", "1.50 s until every engine is bound",
-    ):  # fmt: skip
+    for words in SAID:
         assert words in found.text, words
 
 
