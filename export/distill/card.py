@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from videoscene_rt.engines.preset import LATENT_CHANNELS
 from videoscene_rt.export.distill.recipe import STAGES
 
 _LIMITS = (
     "Trained on scenes made by arithmetic (rooms, streets, clutter) and flat photographs as their textures; nothing moves, nothing "
     "reflects, nothing is transparent.",
     "A regression in one step: what no image shows is filled with what is likely on average, which is blurred.",
-    "Frames are compressed 48 times on their way: fine texture and small writing are lost, also where the cloud was dense.",
     "One size of frames and of video; the two cameras stand 2 to 12 % of the depth apart, as in training.",
 )
 
@@ -24,6 +24,9 @@ def model_card(record: dict[str, Any], tables: str) -> str:
     """
     preset, recipe, counts = record["preset"], record["recipe"], record["parameters"]
     student, autoencoder = preset["student"], preset["autoencoder"]
+    levels = preset["frames"] * preset["height"] * preset["width"] * 3
+    latent = (1 + (preset["frames"] - 1) // 4) * LATENT_CHANNELS * (preset["height"] // 8) * (preset["width"] // 8)
+    compression = levels / latent
     took = ", ".join(f"{stage} {record['seconds'][stage]:.0f} s" for stage in STAGES)
     steps = ", ".join(f"{stage} {count}" for stage, count in zip(STAGES, recipe["steps"], strict=True))
     lines = [
@@ -55,5 +58,7 @@ def model_card(record: dict[str, Any], tables: str) -> str:
         "## Limits",
         "",
         *(f"- {limit}" for limit in _LIMITS),
+        f"- Frames are compressed {compression:.0f} times on their way: fine texture and small writing are lost, also where the cloud "
+        "was dense.",
     ]
     return "\n".join(lines) + "\n"

@@ -104,13 +104,9 @@ def held_out(source: ProceduralClips, seeds: Sequence[int]) -> list[Case]:
     """Scenes with every frame known; a cloud of more points than the preset takes is thinned."""
     cases: list[Case] = []
     for start in range(0, len(seeds), _AT_ONCE):
-        group = list(seeds[start : start + _AT_ONCE])
-        clips, scenes = source.clips(group), source.scenes(group)
         everywhere = tuple(range(source.preset.frames))
-        cases += [
-            Case(scene.thinned(source.preset.max_points), clean, everywhere)
-            for scene, clean in zip(scenes, clips.clean, strict=True)
-        ]
+        for scene, clean in source.scenes(list(seeds[start : start + _AT_ONCE])):
+            cases.append(Case(scene.thinned(source.preset.max_points), clean, everywhere))
     return cases
 
 

@@ -33,6 +33,7 @@ def summary(outcome: Outcome, preset: Preset) -> dict[str, Any]:
         "chosen": {
             str(candidate): sum(t == candidate - 1 for t in outcome.timesteps) for candidate in preset.policy.candidates
         },
+        "hues": outcome.hues.slopes(),
         "each_clip": [
             {"coarse": coarse_row.to_json(), "refined": row.to_json(), "timestep": timestep}
             for coarse_row, row, timestep in zip(
@@ -60,6 +61,9 @@ def markdown(result: dict[str, Any]) -> str:
             f"The policy against the best constant ({part['best_constant']}): {part['policy_over_best_constant_db']:+.3f} dB; "
             f"by mean squared error {part['policy_over_best_constant_by_error_db']:+.3f} dB. Chosen: {chosen}.",
         ]
+        if "hues" in part:
+            slopes = ", ".join(f"{axis} {slope:.2f}" for axis, slope in part["hues"].items())
+            lines += ["", f"What comes back of one step's colours (1: all of it): {slopes}."]
     return "\n".join(lines) + "\n"
 
 

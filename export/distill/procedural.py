@@ -67,8 +67,9 @@ class ProceduralClips:
         world, poses, cameras = self._scenes(seeds)
         return self._measured(seeds, variant, world, poses, cameras)
 
-    def scenes(self, seeds: Sequence[int], variant: int = 0) -> list[Scene]:
-        """The clips as the runtime is given them: two photographs, a cloud and two cameras; points that were lost are left out."""
+    def scenes(self, seeds: Sequence[int], variant: int = 0) -> list[tuple[Scene, Tensor]]:
+        """The clips as the runtime is given them: two photographs, a cloud and two cameras, without the points
+        that were lost; each with its clean frames uint8[F,H,W,3]."""
         clean, (world, poses, cameras) = self._clean(seeds)
         clouds = self._measured(seeds, variant, world, poses, cameras)
         ends = [0, -1]
@@ -85,7 +86,7 @@ class ProceduralClips:
                     cameras[row, ends],
                 )
             )
-            found.append(Scene(images, xyz, rgb, lenses, views))
+            found.append((Scene(images, xyz, rgb, lenses, views), clean[row].cpu()))
         return found
 
     def _scenes(self, seeds: Sequence[int]) -> tuple[World, Tensor, Tensor]:

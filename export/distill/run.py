@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.preset import CogVideoXAutoencoderSizes, Preset
+from videoscene_rt.export.distill.beginning import begin
 from videoscene_rt.export.distill.clips import Clips, ClipSource
 from videoscene_rt.export.distill.diffusion import Schedule
 from videoscene_rt.export.distill.latents import Latents
@@ -53,17 +54,7 @@ class Models:
         if isinstance(preset.autoencoder, CogVideoXAutoencoderSizes):
             raise InputError(f"preset {preset.name} has the published autoencoder", "choose a preset with the tiny one")
         autoencoder, transformer, policy = TinyAutoencoder(preset.autoencoder), Transformer(preset), DDPNet(preset)
-        seed_weights(autoencoder, seed, "autoencoder.")
-        with torch.no_grad():  # He's factor for ReLU; the last layers begin near the middle of what they make
-            for name, parameter in autoencoder.named_parameters():
-                if parameter.ndim > 1:
-                    parameter.mul_(math.sqrt(2.0) if ".conv." in name else 1.0)
-                else:
-                    parameter.zero_()
-            for name, parameter in autoencoder.named_parameters():
-                if name.endswith("conv.4.weight"):  # a residual block begins as almost nothing
-                    parameter.mul_(0.1)
-            autoencoder.decoder[-1].bias.fill_(0.5)  # type: ignore[operator]
+        begin(autoencoder, seed)
         initialise(transformer, torch.Generator().manual_seed(seed))
         seed_weights(policy, seed, "policy.")
         sizes = preset.student

@@ -11,6 +11,7 @@ from torch import Tensor
 from videoscene_rt.export.distill.chain import Chain, Encoded, decoded, encode_clips, logits, refine
 from videoscene_rt.export.distill.clips import Clips
 from videoscene_rt.export.distill.figures import Figures, figures
+from videoscene_rt.export.distill.hues import Hues
 
 STEPS = (1, 4, 16)
 
@@ -31,11 +32,13 @@ class Outcome:
         coarse: figures of the coarse frames, one a clip.
         trials: by name, figures one a clip.
         timesteps: what the policy chose, one a clip.
+        hues: of the first trial's frames.
     """
 
     coarse: list[Figures]
     trials: dict[str, list[Figures]]
     timesteps: list[int]
+    hues: Hues
 
 
 def trials(chain: Chain, noise: Tensor, candidates: tuple[int, ...]) -> list[Trial]:
@@ -82,7 +85,7 @@ def run_trials(
         known: the frames whose clean picture is known; all by default.
         on_clips: told each batch and the frames that each trial made of it.
     """
-    outcome = Outcome([], {trial.name: [] for trial in every}, [])
+    outcome = Outcome([], {trial.name: [] for trial in every}, [], Hues())
     for batch in clips:
         encoded = encode_clips(chain, batch)
         made = {trial.name: trial.make(encoded) for trial in every}
@@ -91,6 +94,7 @@ def run_trials(
             frames = slice(None) if known is None else list(known)
             target, holes = batch.clean[row][frames], batch.holes[row][frames]
             outcome.coarse.append(figures(batch.coarse[row][frames], target, holes))
+            outcome.hues.add(made[every[0].name][row][frames], target)
             for name, pictures in made.items():
                 outcome.trials[name].append(figures(pictures[row][frames], target, holes))
         if on_clips is not None:

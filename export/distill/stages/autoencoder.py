@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from videoscene_rt.export.distill.autoencoding import decode, encode, unit_frames
+from videoscene_rt.export.distill.beginning import begin_at_unit
 from videoscene_rt.export.distill.losses import pixel_loss, unit_loss
 from videoscene_rt.export.distill.pace import learning_rate
 from videoscene_rt.export.distill.run import Run
@@ -17,6 +18,8 @@ from videoscene_rt.export.distill.store import Variation
 
 _UNIT_WEIGHT = 0.05
 _LOG_EVERY, _LOOK_EVERY = 100, 1000
+_WARM_UP = 0.1
+"""Share of the stage: it begins as a codec already, which large first steps would undo."""
 
 
 def train_autoencoder(run: Run) -> None:
@@ -28,7 +31,7 @@ def train_autoencoder(run: Run) -> None:
     """
     model, recipe, pace = run.models.autoencoder, run.recipe, run.pace("autoencoder")
     if pace.step == 0:
-        _begin_at_unit(run)
+        begin_at_unit(model, _batch(run, 0)[0])
     training = run.training(model, recipe.autoencoder_rate)
     encoding, decoding = run.fast(encode), run.fast(decode)
     for progress in run.steps("autoencoder", training):
@@ -38,31 +41,22 @@ def train_autoencoder(run: Run) -> None:
             found = decoding(model, latents + recipe.latent_noise * _noise(run, latents, pace.step))
         loss = pixel_loss(found[: len(clean)], clean) + _UNIT_WEIGHT * unit_loss(latents)
         loss = loss + 0.5 * ((found[len(clean) :].float() - coarse).abs() * seen).mean()
-        norm = training.step(loss, learning_rate(recipe.autoencoder_rate, progress))
+        norm = training.step(loss, learning_rate(recipe.autoencoder_rate, progress, _WARM_UP))
         if pace.step % _LOG_EVERY == 0:
             run.record.write("autoencoder", step=pace.step, progress=progress, loss=loss.item(), norm=norm.item())
         if pace.step % _LOOK_EVERY == _LOOK_EVERY - 1:
             averaged: Any = training.average.module
-            run.record.write("autoencoder", step=pace.step, validation_psnr=reconstruction(run, averaged))
+            run.record.write("autoencoder", step=pace.step, **reconstruction(run, averaged))
     training.finish()
     mean, deviation = _moments(run)
     run.record.write(
         "autoencoder",
         step=pace.step,
         spent=pace.spent,
-        validation_psnr=reconstruction(run, model),
+        **reconstruction(run, model),
         latent_mean=mean,
         latent_deviation=deviation,
     )
-
-
-@torch.no_grad()
-def _begin_at_unit(run: Run) -> None:
-    """Scale the encoder's last layer so that the first batch's latents have a standard deviation of 1."""
-    model = run.models.autoencoder
-    deviation = encode(model, _batch(run, 0)[0]).std()
-    for parameter in model.encoder[-1].parameters():
-        parameter.div_(deviation.clamp_min(1e-6))
 
 
 def _batch(run: Run, step: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,6 +10,7 @@ from torch import nn
 from videoscene_rt.export.distill.autoencoding import Halves, decode, encode, unit_frames
 from videoscene_rt.export.distill.chain import Chain, deployed_noise, encode_clips, refine
 from videoscene_rt.export.distill.figures import figures, mean_figures
+from videoscene_rt.export.distill.hues import Hues
 from videoscene_rt.export.distill.metrics import psnr, squared_error
 from videoscene_rt.export.distill.run import Run
 from videoscene_rt.export.distill.transformer import Transformer
@@ -26,14 +27,15 @@ class TwoHalves:
 
 
 @torch.no_grad()
-def reconstruction(run: Run, autoencoder: Halves) -> float:
-    """PSNR of validation clips that went through both halves: of their mean squared error, decibels."""
+def reconstruction(run: Run, autoencoder: Halves) -> dict[str, float]:
+    """PSNR of validation clips that went through both halves, of their mean squared error, and what came back of their colours."""
     assert run.validation is not None
-    errors = []
+    errors, hues = [], Hues()
     for clips in run.validation.groups(_AT_ONCE):
         found = decode(autoencoder, encode(autoencoder, unit_frames(clips.clean))).clamp(0.0, 1.0) * 255.0
         errors.append(squared_error(found.movedim(-3, -1), clips.clean).mean((1, 2, 3)))
-    return psnr(float(torch.cat(errors).mean()))
+        hues.add(found.movedim(-3, -1), clips.clean)
+    return {"validation_psnr": psnr(float(torch.cat(errors).mean())), **hues.slopes()}
 
 
 @torch.no_grad()

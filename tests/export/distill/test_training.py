@@ -210,7 +210,7 @@ def _no_motorcycle() -> None:
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run with clips and latents, and nothing trained."""
-    recipe = replace(QUICK, steps=(2, 25, 2, 60, 25, 1), autoencoder_rate=2e-3, denoise_rate=2e-3, average=0.9)
+    recipe = replace(QUICK, steps=(2, 40, 2, 60, 25, 1), autoencoder_rate=5e-4, denoise_rate=2e-3, average=0.9)
     run = quick_run(tmp_path_factory.mktemp("stages") / "run", recipe)
     make_clips(run)
     run.finished.append("clips")
@@ -230,7 +230,10 @@ def test_on_a_fixed_batch_every_stages_loss_falls(prepared: Run, monkeypatch: py
     step_0 = autoencoder._batch(run, 0)
     monkeypatch.setattr(autoencoder, "_batch", lambda run, step: step_0)
     autoencoder.train_autoencoder(run)
-    assert losses(run, "autoencoder")[-1] < 0.6 * losses(run, "autoencoder")[0]
+    found = losses(run, "autoencoder")
+    assert found[0] < 0.2  # it begins as a codec of mean colours; `tiny` without that began at 1.19
+    assert found[-1] < 0.85 * found[0]
+    assert max(found) < 1.2 * found[0]  # and the first steps do not undo it
     make_latents(run)
 
     # The same rows, timesteps and noise in every step.
