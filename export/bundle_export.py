@@ -20,6 +20,7 @@ from videoscene_rt.export.checkpoint import Checkpoint
 from videoscene_rt.export.graph_source import GraphSource
 from videoscene_rt.export.graphs import chain_graphs
 from videoscene_rt.export.matching import Matched
+from videoscene_rt.export.memory import give_back
 from videoscene_rt.export.models import Models, build_filled, build_shells
 from videoscene_rt.export.needs import proved_whole, require_memory, require_space
 from videoscene_rt.export.policy import DDPNet
@@ -29,7 +30,7 @@ from videoscene_rt.export.sources import weight_sources
 from videoscene_rt.export.tensor_source import DTYPES
 from videoscene_rt.export.tracing import OPSET, structure
 from videoscene_rt.export.trained import preset_of
-from videoscene_rt.export.twin_proof import TwinProof
+from videoscene_rt.export.twin_proof import OnPart, TwinProof
 from videoscene_rt.export.weights import WeightFile
 
 PROMPT_FILE = "prompt.npy"
@@ -37,7 +38,6 @@ _PACKAGES = ("videoscene-rt", "torch", "diffusers", "onnx", "onnxscript", "onnx-
 
 
 OnStep = Callable[[str, int, int], None]
-OnPart = Callable[[int, int, str], None]
 OnMatched = Callable[[tuple[Matched, ...]], None]
 
 
@@ -53,7 +53,7 @@ def export_bundle(
         request: what and where to.
         on_step: told (what is being done, steps done, steps in all).
         on_matched: told which file each tensor comes from, before anything that does not match is refused.
-        on_part: told (done, in all, of what: "bytes" or "pieces") within a step that takes long.
+        on_part: told (what, done, in all, unit: "bytes" or "pieces") within a step that takes long.
 
     Raises:
         InputError: the checkpoint or the target is wrong.
@@ -61,7 +61,7 @@ def export_bundle(
         ParityError: a traced graph does not compute what torch does; nothing is left behind.
     """
     tell = on_step or (lambda what, done, total: None)
-    part = on_part or (lambda done, total, unit: None)
+    part = on_part or (lambda what, done, total, unit: None)
     with BundleWriter(request.out, request.force) as writer:
         tell("building the models", 0, 1)
         preset, checkpoint = request.preset, open_checkpoint(request)
@@ -91,6 +91,7 @@ def export_bundle(
         for done, source in enumerate(sources):
             tell(f"tracing {source.name}", done, total)
             graphs[source.name] = _export_graph(source, writer.folder, files[source.weights], proof, part)
+            give_back()
         tell("proving the chain", total - 1, total)
         chain = proof.chain()
         proof.close()
@@ -112,7 +113,7 @@ def export_bundle(
                 provenance=provenance,
             )
 
-        written = writer.finish(manifest)
+        written = writer.finish(manifest, lambda count, size: part("digesting the bundle", count, size, "bytes"))
         tell("done", total, total)
         return written
 
@@ -150,7 +151,7 @@ def _export_graph(source: GraphSource, folder: Path, weights: WeightFile, proof:
     def on_bytes(count: int) -> None:
         nonlocal written
         written += count
-        part(written, size, "bytes")
+        part(f"writing {source.name}", written, size, "bytes")
 
     stored = traced.write(path, weights, on_bytes)
     return GraphSpec(

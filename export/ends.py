@@ -16,8 +16,9 @@ import torch
 from torch import nn
 
 from videoscene_rt.export.graph_source import GraphSource
+from videoscene_rt.export.memory import give_back
 from videoscene_rt.export.parity import relative_l2
-from videoscene_rt.export.segments import give_back_memory, run_in_segments
+from videoscene_rt.export.segments import run_in_segments
 from videoscene_rt.export.student import Student
 
 _BLOCKS = "transformer.transformer_blocks."
@@ -44,9 +45,10 @@ def prove_ends(source: GraphSource, path: Path, seed: int = 3) -> float:
     """
     assert isinstance(source.module, Student)
     inputs = source.example(np.random.default_rng(seed))
+    give_back()
     with torch.no_grad(), _blockless(source.module), source.numbers.present(source.module):
         expected = source.module(*inputs).numpy()
-    give_back_memory()
+    give_back()
     part = path.with_name(f"{path.stem}.ends.onnx")
     try:
         onnx.save(without_blocks(onnx.load(path, load_external_data=False)), part)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from diffusers.models.embeddings import CogVideoXPatchEmbed, get_3d_sincos_pos_embed
 
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.preset import PATCH, SPATIAL_COMPRESSION, Preset
@@ -53,6 +54,34 @@ def cut(positions: torch.Tensor, learned: Grid, wanted: Grid) -> torch.Tensor:
     video = positions[:, texts:].unflatten(1, learned)
     kept = video[:, :frames, top : top + rows, left : left + columns].flatten(1, 3)
     return torch.cat((positions[:, :texts], kept), dim=1)
+
+
+def initial_positions(embedding: CogVideoXPatchEmbed) -> torch.Tensor:
+    """What diffusers starts learned positions with: zeros for the text, sines and cosines for the video, here frame by frame.
+
+    Made at once they are in float64, and take gigabytes at the published size.
+
+    Args:
+        embedding: diffusers' own, on any device.
+
+    Returns:
+        float32[1, texts + T·rows·columns, width].
+    """
+    rows, columns = embedding.sample_height // embedding.patch_size, embedding.sample_width // embedding.patch_size
+    frames = (embedding.sample_frames - 1) // embedding.temporal_compression_ratio + 1
+    width, texts, scales = (
+        embedding.embed_dim,
+        embedding.max_text_seq_length,
+        (embedding.spatial_interpolation_scale, embedding.temporal_interpolation_scale),
+    )
+    device = torch.device("cpu")
+    picture = get_3d_sincos_pos_embed(width, (columns, rows), 1, *scales, device=device)[0]
+    time = get_3d_sincos_pos_embed(width, (1, 1), frames, *scales, device=device)[:, :, : width // 4]
+    positions = torch.zeros(1, texts + frames * rows * columns, width, device=device)
+    for frame, place in enumerate(positions[0, texts:].split(rows * columns)):
+        place[:, : width // 4] = time[frame]
+        place[:, width // 4 :] = picture[:, width // 4 :]
+    return positions
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ Mismatch = Literal["missing", "unexpected", "misshapen"]
 """How a tensor of a checkpoint and the model's can fail to match: in no file, not in the model, of another shape."""
 WeightDType = Literal["float32", "float16", "bfloat16"]
 ProofKind = Literal["auto", "whole", "twin"]
+WEIGHT_DTYPES: tuple[WeightDType, ...] = get_args(WeightDType)
+PROOFS: tuple[ProofKind, ...] = get_args(ProofKind)
 MISMATCHES: tuple[Mismatch, ...] = get_args(Mismatch)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ import onnx
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper
 
 from videoscene_rt.engines.onnxruntime_engine import OnnxRuntimeBackend
+from videoscene_rt.export.memory import give_back
 
 WEIGHT_BUDGET = 192 << 20
 """Bytes of float32 weights in one piece, unless a single node takes more. ONNX Runtime may hold each of them twice."""
@@ -55,7 +54,7 @@ def run_in_segments(
         BackendError: ONNX Runtime refuses a piece.
     """
     model = onnx.load(path, load_external_data=False)
-    segments, backend = cut(model, budget), OnnxRuntimeBackend()
+    segments = cut(model, budget)
     wanted = [value.name for value in model.graph.output]
     last_use = {name: number for number, segment in enumerate(segments) for name in segment.takes}
     values: dict[str, np.ndarray] = dict(inputs)
@@ -63,18 +62,21 @@ def run_in_segments(
     try:
         for number, segment in enumerate(segments):
             onnx.save(extract(model, segment), part)
-            session = backend.session(str(part))
-            found = session.run(list(segment.gives), {name: values[name] for name in segment.takes})
-            values |= dict(zip(segment.gives, found, strict=True))
-            del session, found
+            values |= _run(part, segment, values)
             for name in [name for name in values if last_use.get(name, -1) <= number and name not in wanted]:
                 del values[name]
-            give_back_memory()
+            give_back()
             if on_segment is not None:
                 on_segment(number + 1, len(segments))
     finally:
         part.unlink(missing_ok=True)
     return {name: values[name] for name in wanted}
+
+
+def _run(path: Path, segment: Segment, values: Arrays) -> dict[str, np.ndarray]:
+    session = OnnxRuntimeBackend().session(str(path), arena=False)
+    found = session.run(list(segment.gives), {name: values[name] for name in segment.takes})
+    return {name: np.array(value) for name, value in zip(segment.gives, found, strict=True)}  # not the session's memory
 
 
 def cut(model: onnx.ModelProto, budget: int) -> list[Segment]:
@@ -172,11 +174,3 @@ def _wide_bytes(tensor: TensorProto) -> int:
     return int(np.prod(tensor.dims, dtype=np.int64)) * max(
         4, np.dtype(helper.tensor_dtype_to_np_dtype(tensor.data_type)).itemsize
     )
-
-
-def give_back_memory() -> None:
-    """Let the C library give what was freed back to the system, where it is glibc; it would keep much of it."""
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)

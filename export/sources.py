@@ -15,7 +15,7 @@ from videoscene_rt.export.checkpoint import Checkpoint
 from videoscene_rt.export.cogvideox_autoencoder import build_cogvideox_autoencoder
 from videoscene_rt.export.config_preset import check_configs
 from videoscene_rt.export.learned_positions import NAME as POSITIONS
-from videoscene_rt.export.learned_positions import CutPositions, check_fits, grid_of
+from videoscene_rt.export.learned_positions import CutPositions, check_fits, grid_of, initial_positions
 from videoscene_rt.export.matching import Matched, match, without_prefix
 from videoscene_rt.export.policy import DDPNet
 from videoscene_rt.export.safetensors_file import tensor_places
@@ -114,14 +114,9 @@ def seeded_student(preset: Preset, seed: int, dtype: str = "float32") -> SeededT
         shell = build_transformer(preset)
     made = SeededTensors.of(shell, seed, "transformer.", dtype)
 
-    def positions() -> torch.Tensor:
-        embed = shell.patch_embed
-        tensor: torch.Tensor = embed._get_positional_embeddings(
-            embed.sample_height, embed.sample_width, embed.sample_frames, device=torch.device("cpu")
-        )
-        return tensor
-
-    return SeededTensors(made.shapes, seed, made.prefix, dtype, {POSITIONS: positions})
+    return SeededTensors(
+        made.shapes, seed, made.prefix, dtype, {POSITIONS: lambda: initial_positions(shell.patch_embed)}
+    )
 
 
 def _seeded_autoencoder(preset: Preset, seed: int, dtype: str) -> SeededTensors:

@@ -44,23 +44,27 @@ class Scales:
     Attributes:
         ratios: of heights, of widths, of areas.
         texts: text tokens, which stand before the video's in one axis.
+        padded: rows or columns with the one more that a convolution of stride 2 sees: the twin's, the large one's.
     """
 
     ratios: frozenset[Fraction]
     texts: int
+    padded: frozenset[tuple[int, int]]
 
     @classmethod
     def between(cls, twin: Preset, large: Preset) -> Scales:
         """The scales of a preset against its twin."""
-        high, wide = Fraction(large.height, twin.height), Fraction(large.width, twin.width)
-        return cls(frozenset((Fraction(1), high, wide, high * wide)), large.student.text_tokens)
+        sides = ((twin.height, large.height), (twin.width, large.width))
+        high, wide = (Fraction(b, a) for a, b in sides)
+        levels = (1, 2, 4)  # the encoder halves pictures three times
+        padded = frozenset((a // level + 1, b // level + 1) for a, b in sides for level in levels)
+        return cls(frozenset((Fraction(1), high, wide, high * wide)), large.student.text_tokens, padded)
 
     def allow(self, small: int, large: int) -> bool:
         """Whether the larger graph may have ``large`` where the twin has ``small``."""
-        if small == large:
+        if small == large or (small, large) in self.padded:
             return True
-        # One axis joins the texts' tokens and the video's; a convolution of stride 2 sees a row and a column more.
-        pairs = ((small - beside, large - beside) for beside in (0, self.texts, 1))
+        pairs = ((small, large), (small - self.texts, large - self.texts))
         return any(a > 0 and Fraction(b, a) in self.ratios for a, b in pairs)
 
 

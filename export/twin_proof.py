@@ -25,7 +25,7 @@ from videoscene_rt.export.tracing import Traced, structure
 from videoscene_rt.export.twin import Agreement, Matching, Scales, TwinError, agree, twin_preset
 from videoscene_rt.export.weights import Stored, WeightFile, hold
 
-OnPart = Callable[[int, int, str], None]
+OnPart = Callable[[str, int, int, str], None]
 
 _PREFIX = "twin_"
 _ITSELF = ("renderer", "policy")
@@ -40,7 +40,7 @@ class TwinProof:
         sources: its weights.
         constant: see `build_models`.
         folder: where the graphs and their weights are; the twin's files are written there, and removed by `close`.
-        on_part: told (done, in all, of what) while a graph is run.
+        on_part: told (what, done, in all, unit) while a graph is run.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class TwinProof:
         sources: Sources,
         constant: int | None,
         folder: Path,
-        on_part: OnPart = lambda done, total, unit: None,
+        on_part: OnPart = lambda what, done, total, unit: None,
     ) -> None:
         self._on_part = on_part
         self._large, self.preset = preset, twin_preset(preset)
@@ -139,8 +139,11 @@ class TwinProof:
     def _size(preset: Preset) -> str:
         return f"at {preset.frames}×{preset.height}×{preset.width}"
 
-    def _run(self, path: Path, _source: GraphSource, inputs: Arrays) -> dict[str, np.ndarray]:
-        return run_in_segments(path, inputs, on_segment=lambda done, total: self._on_part(done, total, "pieces"))
+    def _run(self, path: Path, source: GraphSource, inputs: Arrays) -> dict[str, np.ndarray]:
+        def on_segment(done: int, total: int) -> None:
+            self._on_part(f"running {source.name}", done, total, "pieces")
+
+        return run_in_segments(path, inputs, on_segment=on_segment)
 
     def _run_twin(self, path: Path, source: GraphSource, inputs: Arrays) -> dict[str, np.ndarray]:
         if source.name != "renderer":

@@ -58,7 +58,7 @@ class WeightFile:
     def take(
         self, model: ir.Model, readers: Readers | None = None, on_bytes: Callable[[int], None] = lambda count: None
     ) -> Stored:
-        """Move the initializers of a model into this file; those under 1 KiB stay in the graph.
+        """Move the initializers of a model into this file; those under 1 KiB, and those that lie in a file already, stay.
 
         Args:
             model: changed in place.
@@ -75,7 +75,7 @@ class WeightFile:
                 stored[name] = self._stored(value, (readers or {})[name]())
                 on_bytes(stored[name].nbytes)
                 hold(model, value, stored[name])
-            elif value.const_value.nbytes >= INLINE_LIMIT:
+            elif value.const_value.nbytes >= INLINE_LIMIT and not isinstance(value.const_value, ir.ExternalTensor):
                 hold(model, value, self._stored(value, torch.from_numpy(np.array(value.const_value.numpy()))))
         return stored
 

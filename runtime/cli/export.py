@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from videoscene_rt.engines.manifest import Manifest
     from videoscene_rt.engines.preset import Preset
     from videoscene_rt.export.matching import Matched
-    from videoscene_rt.export.request import ExportRequest
+    from videoscene_rt.export.request import ExportRequest, ProofKind, WeightDType
 
 
 def export(
@@ -80,6 +80,21 @@ def export(
     background: Annotated[
         str | None, typer.Option(metavar="R,G,B", help="Colour of holes, each value from 0 to 255.")
     ] = None,
+    proof: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|whole|twin",
+            help="How the graphs are proved: each in its own size with the models in memory, or a layer at a time over a "
+            "smaller picture, in 2 GiB (docs/published.md).",
+        ),
+    ] = "auto",
+    weights_dtype: Annotated[
+        str | None,
+        typer.Option(
+            metavar="float32|float16|bfloat16",
+            help="Of weights from a seed (float32 if not given); a checkpoint's are stored in its own.",
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the parity figures as one JSON document.")] = False,
 ) -> None:
@@ -87,16 +102,24 @@ def export(
     from videoscene_rt.cli import console
 
     require_export()
-    from videoscene_rt.cli.export_options import adjusted, check_noise_timestep
+    from videoscene_rt.cli.export_options import adjusted, check_choice, check_noise_timestep
     from videoscene_rt.cli.export_weights import WeightsTable, accepted_mismatches
-    from videoscene_rt.export.request import ExportRequest
+    from videoscene_rt.engines.errors import InputError
+    from videoscene_rt.export.request import PROOFS, WEIGHT_DTYPES, ExportRequest
     from videoscene_rt.export.trained.opening import shipped_folder
 
     check_noise_timestep(noise_timestep)
+    check_choice("--proof", proof, PROOFS)
+    check_choice("--weights-dtype", weights_dtype or "float32", WEIGHT_DTYPES)
     accepted = accepted_mismatches(accept)
     sizes = _sizes(preset, checkpoint, policy, (frames, height, width))
     if all(given is None for given in (checkpoint, seed, student, prompt_embeds, policy)):
         checkpoint = shipped_folder(preset or "tiny")
+    if weights_dtype is not None and checkpoint is not None:
+        raise InputError(
+            "--weights-dtype is for weights from a seed; these have a dtype of their own",
+            "add --seed N, or leave it out",
+        )
     request = ExportRequest(
         preset=adjusted(sizes, rounding, point_radius, near, background),
         out=out,
@@ -108,6 +131,8 @@ def export(
         prompt_file=prompt_embeds,
         policy_file=policy,
         accepted=accepted,
+        seed_dtype=cast("WeightDType", weights_dtype or "float32"),
+        proof=cast("ProofKind", proof),
         cut_positions=(frames, height, width) != (None, None, None),
     )
     table = WeightsTable(checkpoint, accepted)
@@ -135,6 +160,8 @@ def export(
         f"the chain is within {worst:.1e} (relative L2) of the published step",
         soft_wrap=True,
     )
+    if manifest.chain_parity.scope:
+        console.RESULT.print(f"note: proved {manifest.chain_parity.scope} (docs/published.md)", soft_wrap=True)
     if manifest.provenance.shipped_with is not None:
         console.RESULT.print(f"weights: {manifest.provenance.source}", soft_wrap=True)
     if manifest.provenance.weights == "seed":
@@ -195,12 +222,12 @@ def export_with_progress(
     from dataclasses import replace
 
     from videoscene_rt.cli import console
+    from videoscene_rt.cli.export_progress import STEPS, ExportProgress
 
-    with console.progress(f"exporting {request.preset.name}", None if quiet else 10, quiet=quiet) as step:
+    with console.progress(f"exporting {request.preset.name}", None if quiet else STEPS, quiet=quiet) as step:
         step(0, "loading torch")
         from videoscene_rt.export.bundle_export import export_bundle
 
-        def on_step(what: str, done: int, total: int) -> None:
-            step(1 if done else 0, what)
-
-        return export_bundle(replace(request, command=shlex.join(["vsrt", *sys.argv[1:]])), on_step, on_matched)
+        progress = ExportProgress(step)
+        recorded = replace(request, command=shlex.join(["vsrt", *sys.argv[1:]]))
+        return export_bundle(recorded, progress.step, on_matched, progress.part)

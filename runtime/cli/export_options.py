@@ -20,6 +20,12 @@ def check_noise_timestep(number: int | None) -> None:
         raise InputError(f"--noise-timestep must be from 1 to 1000, not {number}")
 
 
+def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    """InputError unless the value is one of the choices."""
+    if value not in choices:
+        raise InputError(f"{option} must be {', '.join(choices[:-1])} or {choices[-1]}, not {value!r}", _HELP)
+
+
 def adjusted(
     preset: Preset, rounding: str | None, radius: int | None, near: float | None, background: str | None
 ) -> Preset:

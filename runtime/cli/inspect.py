@@ -78,7 +78,8 @@ def _print_summary(bundle: Bundle) -> None:
         f"background {list(preset.renderer.background)}, up to {preset.max_points:,} points",
         "policy": _policy(manifest.policy),
         "schedule": f"SNR shift {preset.schedule.snr_shift}, rounding {preset.schedule.rounding}",
-        "chain": f"within relative L2 {chain} of {manifest.chain_parity.reference}",
+        "chain": f"within relative L2 {chain} of {manifest.chain_parity.reference}"
+        + (f"; proved {manifest.chain_parity.scope}" if manifest.chain_parity.scope else ""),
         "weights": provenance.source,
         "made": f"{provenance.created} by {provenance.command}",
         "with": ", ".join(f"{name} {version}" for name, version in provenance.versions.items()),
@@ -127,6 +128,9 @@ def _print_graphs(bundle: Bundle) -> None:
             graph.parity.reference,
         )
     console.RESULT.print(table)
+    for graph in bundle.manifest.graphs.values():
+        for what in filter(None, (graph.parity.scope, *(f"{part}: {e:.1e}" for part, e in graph.parity.parts.items()))):
+            console.RESULT.print(f"  {graph.name}: proved {what}", soft_wrap=True)
 
 
 def _print_tensors(graph: GraphSpec) -> None:
