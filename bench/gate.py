@@ -34,10 +34,11 @@ LIMITS: tuple[tuple[str, Limit], ...] = (
     ("bytes", Limit(0.02, 4096)),
     ("instructions", Limit(0.05, 200)),
     ("objects", Limit(0.25, 50)),
+    ("operations", Limit(0.01, 1e6)),
     ("ratio", Limit(0.20, 0.15)),
 )
 """By what is measured: percentiles in milliseconds, the host's part of a step, a share of arrivals, bytes, Python instructions, objects,
-ratios."""
+operations, ratios."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,9 @@ def _figures(record: Record, portable: bool) -> Iterator[tuple[_Key, float]]:
             yield (f"uploaded a step ({way})", "count", "bytes", "bytes"), float(count)
         if chain.growth is not None and chain.growth.device_bytes is not None:
             yield ("device memory kept by steps", "count", "bytes", "bytes"), float(chain.growth.device_bytes)
+    if record.roofline is not None:
+        for stage in record.roofline.stages:
+            yield (f"operations of {stage.stage}", "count", "operations", "operations"), float(stage.operations)
     if costs is not None:
         python = record.host.system.rpartition("Python ")[2].rpartition(".")[0]
         for way, count in costs.bytecodes.items():

@@ -17,6 +17,7 @@ from videoscene_rt.bench.beside.facts import Beside
 from videoscene_rt.bench.chain_facts import ChainFacts
 from videoscene_rt.bench.closed_loop import LoopSettings
 from videoscene_rt.bench.percentiles import LEAST_SAMPLES, summarise
+from videoscene_rt.bench.roofline.facts import RooflineFacts
 from videoscene_rt.bench.step_facts import CostFacts, FramesFacts, RateFacts, StageFacts, StartFacts, StreamFacts
 from videoscene_rt.bench.surroundings import GpuFacts, GpuState, Host
 from videoscene_rt.engines.errors import InputError
@@ -113,7 +114,7 @@ class Record(_Data):
     ``statistics`` and ``samples_us`` are by series: "host" (start to done on the host's clock), "enqueue" (the host's own part),
     "device" (the device's clock), and others that ``mode`` explains. ``output_rms`` is the root mean square of each output:
     two runners of one graph on the same inputs agree in it, or one of them computes something else. ``rate``, ``stream``, ``stages``,
-    ``costs``, ``start``, ``beside`` and ``frames`` are of `vsrt bench`; null where they were not measured.
+    ``costs``, ``start``, ``beside``, ``frames`` and ``roofline`` are of `vsrt bench`; null where they were not measured.
     """
 
     schema_version: Literal[1, 2] = SCHEMA_VERSION
@@ -141,6 +142,7 @@ class Record(_Data):
     start: StartFacts | None = None
     beside: Beside | None = None
     frames: FramesFacts | None = None
+    roofline: RooflineFacts | None = None
 
     @model_validator(mode="after")
     def _samples_agree(self) -> Record:

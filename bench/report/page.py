@@ -28,6 +28,7 @@ def report_page(record: Record, frames: bytes | None = None) -> str:
         loads.stream(record, frames),
         stages.one_step(record),
         stages.by_stage(record),
+        stages.projections(record),
         machine.beside(record),
         machine.memory(record),
         machine.start(record),

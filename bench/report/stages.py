@@ -6,9 +6,12 @@ from videoscene_rt.bench.overlap import StageSpan
 from videoscene_rt.bench.record import Record
 from videoscene_rt.bench.report.bars import Bar, bars
 from videoscene_rt.bench.report.markup import Child, Markup, table, tag
-from videoscene_rt.bench.report.numbers import digits, ms
+from videoscene_rt.bench.report.numbers import NONE, digits, ms, size
 from videoscene_rt.bench.report.svg import figure
 from videoscene_rt.bench.report.timeline import timeline
+from videoscene_rt.bench.roofline.facts import RooflineFacts
+from videoscene_rt.bench.roofline.projection import ASSUMPTIONS, project
+from videoscene_rt.bench.step_facts import StageFacts
 
 
 def one_step(record: Record) -> Markup | None:
@@ -46,20 +49,86 @@ def by_stage(record: Record) -> Markup | None:
     found = record.stages
     if found is None or not found.uncaptured:
         return None
-    rows = [stage_bar(span) for span in found.uncaptured]
+    floors = _floors(record)
+    rows = [stage_bar(span, floors.get(span.stage)) for span in found.uncaptured]
     how = "not captured, with an event around every stage" if found.captured else "one after the other"
     parts: list[Child] = [
         tag("h2", "Stages"),
-        figure(lambda width: bars(rows, width, "Time of each stage"), f"How long each stage takes, {how}: medians."),
+        figure(
+            lambda width: bars(rows, width, "Time of each stage"),
+            f"How long each stage takes, {how}: medians.{_FLOOR if floors else ''}",
+        ),
         tag("p", _sum_words(record)),
     ]
+    if record.roofline is not None:
+        parts += [
+            _roofline_table(record.roofline, found),
+            tag("p", f"Rates of {record.roofline.rates.device}, {_rates(record)}.", class_="faint"),
+        ]
     return tag("section", *parts)
 
 
-def stage_bar(span: StageSpan) -> Bar:
-    """A stage as a bar."""
+def projections(record: Record) -> Markup | None:
+    """Devices that were not measured; None without a roofline."""
+    found, stages = record.roofline, record.stages
+    if found is None or stages is None:
+        return None
+    took = {span.stage: span.end_ms - span.start_ms for span in stages.uncaptured}
+    projected = project(found, took, record.identity.precision, like=record.gpu is not None)
+    rows: list[tuple[Child, ...]] = [
+        (one.device, one.precision, ms(one.floor_ms), ms(one.stretched_ms)) for one in projected
+    ]
+    if not rows:
+        return None
+    sources = dict.fromkeys(f"{one.device}: {one.how}." for one in projected)
+    return tag(
+        "section",
+        tag("h2", "Projection to other devices ", tag("span", "not measured", class_="chip bad")),
+        table(("device", "precision", "roofline, a step", "at this run's efficiency"), rows, 2),
+        tag("p", ASSUMPTIONS, class_="faint"),
+        tag("ul", *(tag("li", source, class_="faint") for source in sources)),
+    )
+
+
+def stage_bar(span: StageSpan, floor: float | None = None) -> Bar:
+    """A stage as a bar, with a mark at its roofline."""
     takes = span.end_ms - span.start_ms
-    return Bar(span.stage, takes, ms(takes), f"c{span.lane % 4}")
+    times = f" · {digits(takes / floor)}×" if floor else ""
+    return Bar(span.stage, takes, f"{ms(takes)}{times}", f"c{span.lane % 4}", floor=floor)
+
+
+def _floors(record: Record) -> dict[str, float]:
+    if record.roofline is None:
+        return {}
+    found = ((stage.stage, stage.floor_ms(record.roofline.rates)) for stage in record.roofline.stages)
+    return {name: floor for name, floor in found if floor is not None}
+
+
+def _roofline_table(found: RooflineFacts, stages: StageFacts) -> Markup:
+    took = {span.stage: span.end_ms - span.start_ms for span in stages.uncaptured}
+    rows: list[tuple[Child, ...]] = []
+    for stage in found.stages:
+        floor = stage.floor_ms(found.rates)
+        ratio = f"{digits(took[stage.stage] / floor)}×" if floor and stage.stage in took else NONE
+        work = (
+            f"{digits(stage.operations / 1e9)} G",
+            size(stage.least_bytes()),
+            ms(floor),
+            stage.bound(found.rates) or NONE,
+        )
+        rows.append((stage.stage, stage.precision, *work, ms(took.get(stage.stage)), ratio))
+    return table(("stage", "precision", "operations", "least bytes", "roofline", "bound by", "takes", "times"), rows, 2)
+
+
+def _rates(record: Record) -> str:
+    rates = None if record.roofline is None else record.roofline.rates
+    if rates is None:
+        return ""
+    speeds = ", ".join(f"{name} {digits(rate / 1e12)} TFLOP/s" for name, rate in rates.operations_per_s.items())
+    return f"{rates.how}: {digits(rates.bytes_per_s / 1e9)} GB/s; {speeds}"
+
+
+_FLOOR = " The mark is the roofline, what its operations or its bytes take at the rates below; how many times that the stage takes."
 
 
 def _sum_words(record: Record) -> str:

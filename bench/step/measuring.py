@@ -21,6 +21,7 @@ from videoscene_rt.bench.clocks import ClockWatch
 from videoscene_rt.bench.closed_loop import Samples
 from videoscene_rt.bench.measure import Work, identify, measure
 from videoscene_rt.bench.record import Record, Statistics, rounded_us
+from videoscene_rt.bench.roofline.measuring import roofline_facts
 from videoscene_rt.bench.step.costs import costs
 from videoscene_rt.bench.step.loads import at_a_rate, closed, frames_as_they_come
 from videoscene_rt.bench.step.request import BenchRequest
@@ -34,7 +35,7 @@ from videoscene_rt.scenes.fit import fit
 from videoscene_rt.scenes.scene import Scene
 
 Tell = Callable[[str], None]
-PARTS = 7
+PARTS = 9
 """How often `Tell` is called."""
 _TIMELINE_REPEATS, _GROWTH_STEPS, _SETTLING, _FEW_S = 20, 256, 10, 3.0
 
@@ -100,8 +101,20 @@ def measure_step(
             found = _measure(request, work, pipeline, scene, watch, tell)
             taken = None if free is None or left is None else free - left
             chain = found.facts["chain"].model_copy(update={"device_bytes": taken})
+            placed = pipeline.schedule.placed
         tell("stages one by one")
         found.facts["stages"] = stage_facts(request, scene, chain, _whole(found.work))
+        tell("roofline")
+        found.facts["roofline"], missing = roofline_facts(
+            bundle,
+            placed,
+            request.precision,
+            chain.num_points,
+            device=found.work.identity.device,
+            cuda=cuda,
+            threads=request.threads,
+        )
+        found.notes += [missing] if missing else _doubts(found)
         tell("starting anew")
         found.facts["start"] = start_facts(request, load_s, first_s)
     clocks.check()
@@ -216,6 +229,12 @@ def _record(found: _Found, chain: ChainFacts) -> Record:
             "chain": chain.model_copy(update={"p99_over_p50": tails}),
         }
     )
+
+
+def _doubts(found: _Found) -> list[str]:
+    spans = found.facts["stages"].uncaptured
+    words = found.facts["roofline"].doubts({span.stage: span.end_ms - span.start_ms for span in spans})
+    return [words] if words else []
 
 
 def _throttling(found: dict[str, float]) -> list[str]:
