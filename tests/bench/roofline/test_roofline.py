@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from onnx import TensorProto, helper, save
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from videoscene_rt.bench.roofline.facts import Rates, RooflineFacts, StageCounts
@@ -29,13 +30,10 @@ def test_operations_are_what_torch_counts(small_bundle: Path) -> None:
     counted = 0
     for source in graph_sources(bundle, None):
         found = count_operations(bundle.folder / bundle.graph(source.name).file)
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
+        # Without a fused attention, whose operations torch does not count on a CPU.
+        with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
             source.module(*source.example(np.random.default_rng(0)))
-        if source.name == "student":
-            # What depends on nothing but the weights is folded at export, so the graph has a little less to do.
-            assert 0.9 * counter.get_total_flops() < found.matrix_operations <= counter.get_total_flops()
-        else:
-            assert found.matrix_operations == counter.get_total_flops(), source.name
+        assert found.matrix_operations == counter.get_total_flops(), source.name
         counted += found.matrix_operations > 0
     assert counted >= 6
 
@@ -43,9 +41,12 @@ def test_operations_are_what_torch_counts(small_bundle: Path) -> None:
 def test_weights_and_bytes_are_the_modules(small_bundle: Path) -> None:
     bundle = Bundle.open(small_bundle)
     sources = {source.name: source for source in graph_sources(bundle, None)}
+    both = [count_operations(bundle.folder / bundle.graph(name).file) for name in ("encode_clip", "decode_clip")]
     parameters = sum(parameter.numel() for parameter in sources["decode_clip"].module.parameters())
-    found = count_operations(bundle.folder / bundle.graph("decode_clip").file)
-    assert found.weights == pytest.approx(parameters, rel=0.02), "biases of a few elements are not counted"
+    assert sum(one.weights for one in both) == pytest.approx(parameters, rel=0.01), (
+        "biases of a few elements are not counted"
+    )
+    found = both[1]
     spec = bundle.graph("decode_clip")
     sizes = [np.prod(tensor.shape) * np.dtype(tensor.dtype).itemsize for tensor in (*spec.inputs, *spec.outputs)]
     assert found.io_bytes == sum(sizes)
