@@ -10,7 +10,9 @@ from videoscene_rt.chain.description import STATUS, ChainPlan
 from videoscene_rt.chain.schedule import Schedule
 from videoscene_rt.engines.device import ALIGNMENT, Place
 
-RegionRole = Literal["input", "constant", "inner", "result", "scratch"]
+RegionRole = Literal["input", "constant", "inner", "cache", "result", "scratch"]
+_PASSING = ("cache", "scratch")
+"""Roles whose memory is somebody else's where the schedule puts one before the other."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +62,18 @@ class ArenaPlan:
         return next((region for region in self.regions if region.role == "scratch" and region.name == stage), None)
 
     def by_role(self) -> dict[str, int]:
-        """Bytes of each role; scratch counts what it takes together, not its sum."""
+        """Bytes of each role. Caches count what they take together, not their sum; scratch what it takes beyond that."""
         sizes: dict[str, int] = {}
-        scratch = [region for region in self.regions if region.role == "scratch"]
         for region in self.regions:
-            if region.role != "scratch":
+            if region.role not in _PASSING:
                 sizes[region.role] = sizes.get(region.role, 0) + region.nbytes
-        if scratch:
-            first = min(region.offset for region in scratch)
-            sizes["scratch"] = max(region.offset + region.nbytes for region in scratch) - first
+        passing = [region for region in self.regions if region.role in _PASSING]
+        end = min((region.offset for region in passing), default=0)
+        for role in _PASSING:
+            ends = [region.offset + region.nbytes for region in passing if region.role == role]
+            if ends:
+                sizes[role] = max(*ends, end) - end
+                end = max(*ends, end)
         return sizes
 
     def words(self) -> str:
@@ -102,30 +107,58 @@ def plan_arena(
         ends[place] += _aligned(nbytes)
 
     for buffer in plan.buffers:
+        if buffer.role == "cache":
+            continue
         if buffer.role in ("constant", "inner"):
             put(buffer.name, buffer.role, None, "device", buffer.nbytes)
             continue
         place: Place = "mapped" if mapped or buffer.name == STATUS else "device"
         for slot in range(slots):
             put(buffer.name, buffer.role, slot, place, buffer.nbytes)
-    for name, offset, nbytes in _lay(schedule, scratch):
-        regions.append(Region(name, "scratch", None, "device", ends["device"] + offset, nbytes))
+    for passing, offset in _lay(schedule, _passing(plan, scratch)):
+        size = _aligned(passing.nbytes)
+        regions.append(Region(passing.name, passing.role, None, "device", ends["device"] + offset, size))
     return ArenaPlan(tuple(regions))
 
 
-def _lay(schedule: Schedule, scratch: Mapping[str, int]) -> list[tuple[str, int, int]]:
-    """Scratch as (stage, offset, bytes): the largest first, each at the lowest offset where nothing lies that may run beside it."""
-    laid: list[tuple[str, int, int]] = []
-    order = {placed.stage: number for number, placed in enumerate(schedule.placed)}
-    for stage in sorted((stage for stage, size in scratch.items() if size), key=lambda s: (-scratch[s], order[s])):
-        size = _aligned(scratch[stage])
-        beside = sorted((offset, offset + nbytes) for name, offset, nbytes in laid if schedule.overlaps(stage, name))
+@dataclass(frozen=True)
+class _Passing:
+    """Memory that holds something from the first of some stages to the last of them, and nothing before and after."""
+
+    name: str
+    role: RegionRole
+    nbytes: int
+    stages: frozenset[str]
+
+
+def _passing(plan: ChainPlan, scratch: Mapping[str, int]) -> list[_Passing]:
+    users: dict[str, set[str]] = {}
+    for stage in plan.stages:
+        for part in stage.bindings.values():
+            users.setdefault(part.buffer, set()).add(stage.name)
+    caches = [
+        _Passing(buffer.name, "cache", buffer.nbytes, frozenset(users.get(buffer.name, ())))
+        for buffer in plan.of_role("cache")
+    ]
+    needed = [stage.name for stage in plan.stages if scratch.get(stage.name)]
+    return [*caches, *(_Passing(stage, "scratch", scratch[stage], frozenset((stage,))) for stage in needed)]
+
+
+def _lay(schedule: Schedule, items: list[_Passing]) -> list[tuple[_Passing, int]]:
+    """Caches and scratch with their offsets: the largest first, each at the lowest one where nothing lies that is needed with it."""
+    laid: list[tuple[_Passing, int]] = []
+    for item in sorted(items, key=lambda item: -item.nbytes):
+        beside = sorted(
+            (offset, offset + _aligned(other.nbytes))
+            for other, offset in laid
+            if not schedule.apart(item.stages, other.stages)
+        )
         offset = 0
         for begin, end in beside:
-            if offset + size <= begin:
+            if offset + _aligned(item.nbytes) <= begin:
                 break
             offset = max(offset, end)
-        laid.append((stage, offset, size))
+        laid.append((item, offset))
     return laid
 
 

@@ -66,4 +66,4 @@ def _cache(verb: str, name: str, chunk: int) -> str:
 
 def _cache_buffers(verb: str, graph: GraphSpec) -> list[Buffer]:
     specs = [graph.input(name) for name in graph.state.values()]
-    return [Buffer(_cache(verb, spec.name, side), spec.dtype, spec.shape) for spec in specs for side in (0, 1)]
+    return [Buffer(_cache(verb, spec.name, side), spec.dtype, spec.shape, "cache") for spec in specs for side in (0, 1)]

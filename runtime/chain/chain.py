@@ -76,7 +76,7 @@ class Chain:
         self._blocks = self._allocate()
         self._shared = {
             buffer.name: self._place(buffer, self.arena.region(buffer.name).offset)
-            for buffer in plan.of_role("constant", "inner")
+            for buffer in plan.of_role("constant", "inner", "cache")
         }
         self.lanes = tuple(self.device.new_stream(priority) for _ in range(self.schedule.lanes))
         per_slot = plan.of_role("input", "result")

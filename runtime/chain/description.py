@@ -12,9 +12,9 @@ import numpy as np
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.specs import Signature, TensorSpec
 
-Role = Literal["input", "constant", "inner", "result"]
+Role = Literal["input", "constant", "inner", "cache", "result"]
 """Who writes a buffer, and when: the user for every step; the pipeline at load, or when the seed changes; a stage for another stage; a
-stage for the user."""
+chunk of the autoencoder for the next one, after which nothing reads it; a stage for the user."""
 
 STATUS = "status"
 """The result that the last stage writes, int32[2]: how many values of z_0 are not finite, and the timestep."""

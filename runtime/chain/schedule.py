@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -45,6 +46,11 @@ class Schedule:
     def overlaps(self, a: str, b: str) -> bool:
         """Whether nothing orders the stages a and b, so that they may run at the same time."""
         return a != b and a not in self._before[b] and b not in self._before[a]
+
+    def apart(self, some: Iterable[str], others: Iterable[str]) -> bool:
+        """Whether every one of some stages is done before any of the others begins, or the other way round."""
+        one, two = frozenset(some), frozenset(others)
+        return all(one <= self._before[stage] for stage in two) or all(two <= self._before[stage] for stage in one)
 
     @cached_property
     def tails(self) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ def print_memory(bundle: Bundle) -> None:
 
     from videoscene_rt.cli import console
 
-    roles = ("input", "constant", "inner", "result", "scratch")
+    roles = ("input", "constant", "inner", "cache", "result", "scratch")
     table = Table(box=box.SIMPLE_HEAD, title=f"memory of a step, {SLOTS} slots", title_justify="left")
     for heading in ("backend in precision", *roles, "in all", "engines' files"):
         table.add_column(heading, justify="left" if heading.startswith("backend") else "right")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from videoscene_rt.chain.arena import plan_arena
+from videoscene_rt.chain.arena import Region, plan_arena
 from videoscene_rt.chain.description import Buffer, ChainPlan, Slice, Stage
 from videoscene_rt.chain.plan import plan_chain
 from videoscene_rt.chain.schedule import Schedule, schedule
@@ -88,8 +88,10 @@ def test_memory_is_shared_only_by_what_cannot_overlap(
         assert region.offset + region.nbytes <= arena.size(region.place)
     for a, b in combinations(arena.regions, 2):
         if a.place == b.place and a.offset < b.offset + b.nbytes and b.offset < a.offset + a.nbytes:
-            assert (a.role, b.role) == ("scratch", "scratch"), (a, b)
-            assert not made.overlaps(a.name, b.name)
+            assert {a.role, b.role} <= {"scratch", "cache"}, (a, b)
+            for one, other in product(used_by(plan, a), used_by(plan, b)):
+                assert one != other, (a, b)
+                assert not made.overlaps(one, other), (a, b)
     for stage, size in scratch.items():
         region = arena.scratch(stage)
         assert (region is None) == (size == 0)
@@ -113,6 +115,47 @@ def test_the_images_are_encoded_beside_rendering_and_the_coarse_video(
     assert all(made.overlaps("watch", stage) == stage.startswith("decode") for stage in lanes)
     (student,) = (placed for placed in made.placed if placed.stage == "student")
     assert student.waits == ("encode_last_image",)
+
+
+def used_by(plan: ChainPlan, region: Region) -> list[str]:
+    """The stages that need a region to hold what it holds."""
+    if region.role == "scratch":
+        return [region.name]
+    return [stage.name for stage in plan.stages if region.name in {part.buffer for part in stage.bindings.values()}]
+
+
+def test_the_decoders_caches_lie_where_the_encoders_were(published_bundle: Path) -> None:
+    """The coarse video's are read for the last time long before the first chunk is decoded; the student's scratch lies between."""
+    plan = plan_chain(Bundle.open(published_bundle).manifest)
+    made = schedule(plan)
+    caches = {verb: [b for b in plan.of_role("cache") if b.name.startswith(verb)] for verb in ("encode", "decode")}
+    sizes = {
+        verb: sum(-(-buffer.nbytes // ALIGNMENT) * ALIGNMENT for buffer in found) for verb, found in caches.items()
+    }
+    assert min(sizes.values()) > 0
+    student = max(sizes.values()) + 4096
+    arena = plan_arena(plan, made, {"student": student, "encode_0": 1000})
+    assert arena.by_role()["cache"] == max(sizes.values()), "the larger of the two, and no more"
+    assert arena.by_role()["scratch"] == 4096, "the student's own runs out over both"
+    one, other = (arena.region(caches[verb][0].name) for verb in ("encode", "decode"))
+    assert {one.role, other.role} == {"cache"}
+
+
+def test_a_cache_is_whole_from_the_chunk_that_writes_it_to_the_one_that_reads_it(published_bundle: Path) -> None:
+    """No two regions that hold something at the same time share a byte, whatever the order of the chunks."""
+    plan = plan_chain(Bundle.open(published_bundle).manifest)
+    made = schedule(plan)
+    arena = plan_arena(plan, made, {stage.name: 700 for stage in plan.stages})
+    taken = [region for region in arena.regions if region.role in ("cache", "scratch")]
+    order = [placed.stage for placed in made.placed]
+    for at in range(len(order)):
+        alive = [
+            region
+            for region in taken
+            if (stages := [order.index(stage) for stage in used_by(plan, region)]) and min(stages) <= at <= max(stages)
+        ]
+        for a, b in combinations(alive, 2):
+            assert a.offset + a.nbytes <= b.offset or b.offset + b.nbytes <= a.offset, (order[at], a, b)
 
 
 def test_scratch_of_stages_in_a_row_is_one(small_bundle: Path) -> None:
