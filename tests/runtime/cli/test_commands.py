@@ -324,6 +324,9 @@ def test_export_from_a_preset_file(tmp_path: Path, capsys: Capture) -> None:
         (["--student", "model.safetensors"], "--student goes over a checkpoint, and none was given"),
         (["--accept", "anything"], "--accept must be missing, unexpected, misshapen, not 'anything'"),
         (["--frames", 12], "frames must be 8k+1"),
+        (["--proof", "half"], "--proof must be auto, whole or twin, not 'half'"),
+        (["--weights-dtype", "int8"], "--weights-dtype must be float32, float16 or bfloat16, not 'int8'"),
+        (["--weights-dtype", "float16"], "--weights-dtype is for weights from a seed"),
     ],
 )
 def test_export_refuses_with_words(tmp_path: Path, capsys: Capture, words: list, culprit: str) -> None:
