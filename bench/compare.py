@@ -6,11 +6,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from videoscene_rt.bench.baselines.facts import RMS_LIMIT
 from videoscene_rt.bench.record import Record, read_record
 from videoscene_rt.engines.errors import InputError, VsrtError
-
-RMS_LIMIT = 0.05
-"""Largest relative difference between two runners' output_rms before a table says that they may not compute the same."""
 
 
 @dataclass(frozen=True)

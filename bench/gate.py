@@ -35,10 +35,11 @@ LIMITS: tuple[tuple[str, Limit], ...] = (
     ("instructions", Limit(0.05, 200)),
     ("objects", Limit(0.25, 50)),
     ("operations", Limit(0.01, 1e6)),
+    ("baseline", Limit(0.15, 0.01)),
     ("ratio", Limit(0.20, 0.15)),
 )
 """By what is measured: percentiles in milliseconds, the host's part of a step, a share of arrivals, bytes, Python instructions, objects,
-operations, ratios."""
+operations, ratios to a baseline and others."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,9 @@ def _figures(record: Record, portable: bool) -> Iterator[tuple[_Key, float]]:
     if record.roofline is not None:
         for stage in record.roofline.stages:
             yield (f"operations of {stage.stage}", "count", "operations", "operations"), float(stage.operations)
+    for one in record.baselines:
+        if one.ratio is not None:
+            yield (f"ours over {one.name}", "ratio", "", "baseline"), 1 / one.ratio[0]
     if costs is not None:
         python = record.host.system.rpartition("Python ")[2].rpartition(".")[0]
         for way, count in costs.bytecodes.items():

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
+from videoscene_rt.bench.baselines.facts import BaselineFacts
 from videoscene_rt.bench.beside.facts import Beside
 from videoscene_rt.bench.chain_facts import ChainFacts
 from videoscene_rt.bench.closed_loop import LoopSettings
@@ -114,7 +115,7 @@ class Record(_Data):
     ``statistics`` and ``samples_us`` are by series: "host" (start to done on the host's clock), "enqueue" (the host's own part),
     "device" (the device's clock), and others that ``mode`` explains. ``output_rms`` is the root mean square of each output:
     two runners of one graph on the same inputs agree in it, or one of them computes something else. ``rate``, ``stream``, ``stages``,
-    ``costs``, ``start``, ``beside``, ``frames`` and ``roofline`` are of `vsrt bench`; null where they were not measured.
+    ``costs``, ``start``, ``beside``, ``frames``, ``roofline`` and ``baselines`` are of `vsrt bench`; null where they were not measured.
     """
 
     schema_version: Literal[1, 2] = SCHEMA_VERSION
@@ -143,6 +144,7 @@ class Record(_Data):
     beside: Beside | None = None
     frames: FramesFacts | None = None
     roofline: RooflineFacts | None = None
+    baselines: tuple[BaselineFacts, ...] = ()
 
     @model_validator(mode="after")
     def _samples_agree(self) -> Record:

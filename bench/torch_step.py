@@ -53,15 +53,7 @@ def measure_step(request: StepRequest) -> dict[str, Any]:
         InputError: the request or the bundle is wrong.
         BackendError: there is no CUDA device.
     """
-    if request.precision not in ("fp32", "fp16", "int8"):
-        raise InputError(f"a chain has no precision {request.precision!r}; it has fp32, fp16 and int8")
-    if request.kernels is not None and request.device == "cpu":
-        raise InputError("the kernels run on a GPU", 'leave "kernels" out of a request for the CPU')
-    if request.device == "cuda" and not torch.cuda.is_available():
-        raise BackendError("torch sees no CUDA device", 'measure on "cpu", or on a machine with a GPU')
-    if request.threads is not None:
-        torch.set_num_threads(request.threads)
-    torch.backends.cudnn.benchmark = True
+    check_step(request)
     request.out.mkdir(parents=True, exist_ok=True)
     try:
         with torch.no_grad():
@@ -77,6 +69,24 @@ def measure_step(request: StepRequest) -> dict[str, Any]:
     path = request.out / record_name(record.identity)
     write_record(path, record)
     return {"records": {CHAIN: str(path)}, "failures": {}}
+
+
+def check_step(request: StepRequest) -> None:
+    """Look at a request, and set torch up for it.
+
+    Raises:
+        InputError: the request is wrong.
+        BackendError: there is no CUDA device.
+    """
+    if request.precision not in ("fp32", "fp16", "int8"):
+        raise InputError(f"a chain has no precision {request.precision!r}; it has fp32, fp16 and int8")
+    if request.kernels is not None and request.device == "cpu":
+        raise InputError("the kernels run on a GPU", 'leave "kernels" out of a request for the CPU')
+    if request.device == "cuda" and not torch.cuda.is_available():
+        raise BackendError("torch sees no CUDA device", 'measure on "cpu", or on a machine with a GPU')
+    if request.threads is not None:
+        torch.set_num_threads(request.threads)
+    torch.backends.cudnn.benchmark = True
 
 
 def step_work(request: StepRequest) -> Work:

@@ -7,7 +7,7 @@ from importlib import resources
 from string import Template
 
 from videoscene_rt.bench.record import Record
-from videoscene_rt.bench.report import about, latency, loads, machine, overview, stages
+from videoscene_rt.bench.report import about, latency, loads, machine, overview, ratios, stages
 from videoscene_rt.bench.report.markup import Child, Markup, join
 
 
@@ -29,6 +29,7 @@ def report_page(record: Record, frames: bytes | None = None) -> str:
         stages.one_step(record),
         stages.by_stage(record),
         stages.projections(record),
+        ratios.ratios(record),
         machine.beside(record),
         machine.memory(record),
         machine.start(record),

@@ -6,9 +6,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from videoscene_rt import Pipeline
+from videoscene_rt.bench.baselines.facts import BaselineFacts
+from videoscene_rt.bench.baselines.request import BaselineRequest
+from videoscene_rt.bench.baselines.turns import chosen, in_turns
 from videoscene_rt.bench.beside.nvml import EnergyCounter
 from videoscene_rt.bench.beside.sampler import installed
 from videoscene_rt.bench.beside.watching import Watch
@@ -35,7 +38,7 @@ from videoscene_rt.scenes.fit import fit
 from videoscene_rt.scenes.scene import Scene
 
 Tell = Callable[[str], None]
-PARTS = 9
+PARTS = 10
 """How often `Tell` is called."""
 _TIMELINE_REPEATS, _GROWTH_STEPS, _SETTLING, _FEW_S = 20, 256, 10, 3.0
 
@@ -192,10 +195,25 @@ def _measure(request: BenchRequest, work: Work, pipeline: Pipeline, scene: Scene
     if "stream" in request.modes:
         found.facts["stream"], samples = frames_as_they_come(request, pipeline, scene)
         found.samples.update(samples)
+    tell("baselines" if request.baselines else "no baselines")
+    found.facts["baselines"] = _baselines(request, pipeline)
+    found.notes += [f"no baseline {one.name}: {one.failure}" for one in found.facts["baselines"] if one.failure]
     tell("memory and copies")
     found.facts["costs"] = costs(pipeline, ways, request.side)
     found.facts["chain"] = _chain_facts(request, pipeline, ways, found.work.statistics["host"].p50)
     return found
+
+
+def _baselines(request: BenchRequest, pipeline: Pipeline) -> tuple[BaselineFacts, ...]:
+    device: Literal["cuda", "cpu"] = "cuda" if pipeline.chain.device.kind == "cuda" else "cpu"
+    told = [
+        BaselineRequest(
+            name=name, bundle=request.bundle.resolve(), scenes=tuple(path.resolve() for path in request.scenes), seed=request.seed,
+            threads=request.threads, precision=request.precision, device=device, checkpoint=request.checkpoint, kernels=request.kernels,
+        )
+        for name in chosen(request.baselines, request.backend)
+    ]  # fmt: skip
+    return tuple(in_turns(one, request.baseline_python, pipeline.chain.run) for one in told)
 
 
 def _chain_facts(request: BenchRequest, pipeline: Pipeline, ways: Ways, step_ms: float) -> ChainFacts:

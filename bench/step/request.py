@@ -7,6 +7,7 @@ from math import ceil
 from pathlib import Path
 from typing import Literal, get_args
 
+from videoscene_rt.bench.baselines.turns import chosen
 from videoscene_rt.bench.closed_loop import LoopSettings
 from videoscene_rt.bench.fixed_rate import checked_deadline, checked_rate
 from videoscene_rt.chain.chain import MemoryMode
@@ -33,6 +34,8 @@ class BenchRequest:
         steps, seconds: of each series, at least; `settings` says what they are where they are not given.
         starts: processes that start warm; 0 measures none.
         every_way: measure every way of giving inputs on the CPU too, where they hardly differ.
+        baselines: what takes turns with it, see `videoscene_rt.bench.baselines.turns.chosen`; baseline_python: the command line of an
+            interpreter for them. checkpoint, kernels: see `videoscene_rt.bench.baselines.request.BaselineRequest`.
     """
 
     bundle: Path
@@ -49,6 +52,10 @@ class BenchRequest:
     memory: MemoryMode = "auto"
     starts: int = 3
     every_way: bool = False
+    baselines: tuple[str, ...] = ()
+    baseline_python: str | None = None
+    checkpoint: Path | None = None
+    kernels: Path | None = None
 
     def checked(self) -> BenchRequest:
         """The same, with its modes once each and in their order.
@@ -72,7 +79,8 @@ class BenchRequest:
             raise InputError("zero samples would be taken: --steps is at least 1, --seconds from 0 to 86,400")
         if self.starts < 0:
             raise InputError(f"there cannot be {self.starts} starts")
-        return replace(self, modes=tuple(mode for mode in MODES if mode in self.modes))
+        modes = tuple(mode for mode in MODES if mode in self.modes)
+        return replace(self, modes=modes, baselines=chosen(self.baselines, self.backend))
 
     @property
     def rate(self) -> float:

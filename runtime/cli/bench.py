@@ -42,6 +42,20 @@ def bench(
     threads: Annotated[int | None, typer.Option(help="Threads for one operator on the CPU.")] = None,
     memory: Annotated[str, typer.Option(metavar="auto|mapped|copied", help="Where inputs and results lie.")] = "auto",
     starts: Annotated[int, typer.Option(min=0, help="Processes that start warm, to time them.")] = 3,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="all|torch-eager|torch-compile|torch-reduce-overhead|onnxruntime|onnxruntime-cuda",
+            help="Something to take turns with; once for each.",
+        ),
+    ] = None,
+    baseline_python: Annotated[
+        str | None, typer.Option(metavar="COMMAND", help="An interpreter for them, where this one has no torch.")
+    ] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="For torch, of a bundle that was made from one.")] = None,
+    kernels: Annotated[
+        Path | None, typer.Option(metavar="LIBRARY", help="For torch on a GPU: the native renderer (make native).")
+    ] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Put the records named on one page.")] = False,
     against: Annotated[
         Path | None, typer.Option(metavar="RECORD", help="Exit code 3 if anything is worse than in this record.")
@@ -78,6 +92,10 @@ def bench(
         threads=threads,
         memory=memory,  # type: ignore[arg-type]  # so is this
         starts=starts,
+        baselines=tuple(baseline or ()),
+        baseline_python=baseline_python,
+        checkpoint=checkpoint,
+        kernels=kernels,
     )
     before = None if against is None else _read(against)
     record = _read(what[0]) if before is not None and what[0].is_file() else _measure(request, out, quiet=as_json)

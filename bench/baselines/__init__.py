@@ -1,0 +1,1 @@
+"""The same step by PyTorch or ONNX Runtime, in a process of its own, taking turns with ours."""

@@ -1,0 +1,1 @@
+"""Tests of videoscene_rt.bench.baselines."""
