@@ -12,7 +12,8 @@ import numpy as np
 
 from videoscene_rt.bench.roofline.facts import Rates
 
-_COPY_BYTES, _SIZE, _REPEATS = 64 << 20, 1024, 15
+_COPY_BYTES, _SIZE = 64 << 20, 1024
+_FEWEST, _LENGTH_S = 3, 0.4
 
 
 def host_rates(device: str, threads: int | None = None) -> Rates:
@@ -63,9 +64,9 @@ def _matmul_session(threads: int, size: int) -> Any:
 
 def _best(work: Callable[[], object]) -> float:
     work()
-    found = []
-    for _ in range(_REPEATS):
+    found: list[float] = []
+    while len(found) < _FEWEST or sum(found) < _LENGTH_S:
         begin = time.perf_counter()
         work()
-        found.append(time.perf_counter() - begin)
-    return max(min(found), 1e-9)
+        found.append(max(time.perf_counter() - begin, 1e-9))
+    return min(found)

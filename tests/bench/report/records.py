@@ -8,8 +8,10 @@ import numpy as np
 
 from tests.bench.records import record
 from tests.bench.test_chain_table import FACTS, SPANS
+from videoscene_rt.bench.baselines.facts import BaselineFacts, Round
 from videoscene_rt.bench.beside.facts import Beside, Energy, HostLoad, Moment, PowerMode
 from videoscene_rt.bench.record import Record, Statistics, rounded_us
+from videoscene_rt.bench.roofline.facts import Rates, RooflineFacts, StageCounts
 from videoscene_rt.bench.step_facts import CostFacts, RateFacts, StageFacts, StartFacts, StreamFacts
 from videoscene_rt.bench.surroundings import GpuFacts
 
@@ -40,6 +42,22 @@ def full_record(scale: float = 1.0, who: dict[str, str] | None = None, **changes
         "beside": Beside(sampler="nvidia-smi", moments=moments, throttling={"power cap": 0.3}, power_mode=PowerMode(name="MAXN", number=0),
                          clocks_locked=True, energy=Energy(joules=420.0, seconds=1.4, steps=700, source="NVML's counter", of="the GPU"),
                          host_before=HostLoad(load=0.5), host_after=HostLoad(load=1.5)),
+        "roofline": RooflineFacts(
+            rates=Rates(device="a GPU", bytes_per_s=3e12, operations_per_s={"fp32": 6e13, "fp16": 6e14}, how="measured: made up"),
+            stages=(
+                StageCounts(stage="render", graph="renderer", precision="fp32", operations=0, weights=0,
+                            io_bytes=60_000_000, between_elements=0),
+                StageCounts(stage="encode_first_image", graph="encode_image", precision="fp16", operations=150_000_000_000, weights=800_000,
+                            io_bytes=400_000, between_elements=0),
+            ),
+        ),
+        "baselines": (
+            BaselineFacts(name="torch-eager", precision="fp16", steps=9, setup_s=4.0, output_rms={"z_0": 1.0}, rounds=tuple(
+                Round(subject_ms=1.7, baseline_ms=1.7 * ratio) for ratio in (9.5, 10.0, 10.5))),
+            BaselineFacts(name="torch-compile", precision="fp16", steps=9, setup_s=40.0, output_rms={"z_0": 3.0}, rounds=(
+                Round(subject_ms=1.7, baseline_ms=1.19),)),
+            BaselineFacts(name="onnxruntime-cuda", precision="fp16", failure="onnxruntime-gpu is not installed"),
+        ),
         "notes": ("weights are untrained & <made> from seed 0",),
     }  # fmt: skip
     told = {

@@ -23,6 +23,17 @@ from videoscene_rt.engines.errors import InputError
 RESULTS = Path(__file__).parents[3] / "bench" / "results"
 VIDEO = np.random.default_rng(0).integers(0, 255, (9, 32, 48, 3), np.uint8)
 SAID = (
+    "Baselines, in turns",
+    "10.00× (9.50 to 10.50)",
+    "0.70× (0.70 to 0.70)",
+    "output z_0 differs: RMS 1.0 and 3.0",
+    "did not run: onnxruntime-gpu is not installed",
+    "250 µs · 12.5×",
+    "500 µs · 2.00×",
+    "3,000 GB/s; fp32 60.0 TFLOP/s, fp16 600 TFLOP/s",
+    "Projection to other devices",
+    "Nobody has run this on these devices.",
+    "Jetson Thor (T5000)",
     "throttled: power cap",
     "settled, drift +1.0%",
     "harness 0.400 µs a step",

@@ -111,6 +111,15 @@ def test_the_inputs_can_be_a_scene_and_the_modes_chosen(small_bundle: Path, tmp_
     assert found["start"]["warm_s"] == []
 
 
+def test_a_baseline_that_cannot_run_is_noted(small_bundle: Path, tmp_path: Path) -> None:
+    told = ("--mode", "rate", "--steps", 1, "--starts", 0, "--threads", 1, "--baseline", "torch-eager")
+    assert run(small_bundle, "--out", tmp_path, *told, "--baseline-python", f"{sys.executable} -S") == 0
+    found = read_record(tmp_path / "record.json")
+    assert found.baselines[0].failure
+    assert "no baseline torch-eager: its process ended with 1 and said nothing" in found.notes
+    assert "did not run: " in (tmp_path / "report.html").read_text()
+
+
 def test_a_rate_that_nobody_can_meet_is_measured_and_is_exit_code_3(
     small_bundle: Path, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -133,6 +142,8 @@ def test_a_rate_that_nobody_can_meet_is_measured_and_is_exit_code_3(
         (("--backend", "abacus"), "abacus"),
         (("--memory", "holy"), "there is no memory 'holy'"),
         (("--scene", "no/such/scene"), "no/such/scene: no such folder"),
+        (("--baseline", "jax"), "there is no baseline 'jax'"),
+        (("--baseline", "onnxruntime"), "is what is measured"),
         (("--against", "no/such.json"), "no/such.json cannot be read"),
     ],
 )
