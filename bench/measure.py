@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from videoscene_rt.bench.closed_loop import LoopSettings, Timer, closed_loop
+from videoscene_rt.bench.closed_loop import Loop, LoopSettings, Timer, closed_loop
 from videoscene_rt.bench.inputs import Arrays, rms, specs_sha256
 from videoscene_rt.bench.record import Identity, Inputs, Record, Settling, Statistics, rounded_us
 from videoscene_rt.bench.surroundings import GpuFacts, gpu, gpu_state, host, versions
@@ -38,14 +38,24 @@ class Work:
     notes: tuple[str, ...] = ()
 
 
-def measure(work: Work, settings: LoopSettings, keep_samples: bool = False) -> Record:
+Around = Callable[[Callable[[], Loop]], Loop]
+
+
+def measure(
+    work: Work, settings: LoopSettings, keep_samples: bool = False, around: Around = lambda loop: loop()
+) -> Record:
     """Run the closed loop and write down everything about it.
+
+    Args:
+        work: what. settings: for how long.
+        keep_samples: in the record.
+        around: calls the loop that it is given, and may look at something before and after it.
 
     Raises:
         BackendError: the work failed, or the clock jumped.
     """
     before = gpu_state() if work.cuda else None
-    loop = closed_loop(work.run, work.synchronize, settings, work.timer)
+    loop = around(lambda: closed_loop(work.run, work.synchronize, settings, work.timer))
     after = gpu_state() if work.cuda else None
     series = {"host": loop.host, "enqueue": loop.enqueue}
     if loop.device is not None:

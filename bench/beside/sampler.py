@@ -19,7 +19,7 @@ from types import TracebackType
 from videoscene_rt.bench.beside import nvidia_smi, tegrastats
 from videoscene_rt.bench.beside.facts import Moment
 
-INTERVAL_MS = 100
+INTERVAL_MS = 250
 _FIRST_LINE_S, _END_S = 5.0, 5.0
 _CHILD = """
 import os, selectors, subprocess, sys, time

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from types import TracebackType
+from typing import TypeVar
 
 from videoscene_rt.bench.beside.facts import Beside, Energy, Moment
 from videoscene_rt.bench.beside.host_load import host_load
@@ -15,6 +16,7 @@ from videoscene_rt.bench.beside.sampler import Sampler, Tool
 from videoscene_rt.bench.beside.tegrastats import measured_rails
 from videoscene_rt.bench.beside.throttling import new_events, over_current
 
+T = TypeVar("T")
 _MOST_MOMENTS = 400
 _GPU = "the GPU"
 
@@ -34,18 +36,21 @@ class Watch:
         self._joules: float | None = None
         self._steps = 0
 
-    def measuring(self, work: Callable[[], int]) -> None:
-        """Run the part that counts.
+    def measuring(self, work: Callable[[], T], steps: Callable[[], int]) -> T:
+        """Run the part that counts, and give what it returns.
 
         Args:
-            work: returns how many steps it made.
+            work: the part.
+            steps: how many steps it made, asked afterwards.
         """
         before = None if self._counter is None else self._counter.joules()
         self._begin = time.monotonic_ns()
-        self._steps = work()
+        result = work()
         self._end = time.monotonic_ns()
         after = None if self._counter is None else self._counter.joules()
         self._joules = None if before is None or after is None else after - before
+        self._steps = steps()
+        return result
 
     def found(self) -> Beside:
         """What there is to say; after the block."""

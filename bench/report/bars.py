@@ -54,6 +54,8 @@ def bars(rows: Sequence[Bar], width: int, what: str, one: float | None = None) -
         if row.floor is not None:
             parts.append(line(scale(row.floor), y - 3, scale(row.floor), y + _BAR + 3, "floor"))
             end = max(end, scale(row.floor))
+        if one is not None:
+            end = max(end, scale(one))
         parts.append(text(end + 8, y + _BAR - 3, row.words, "t"))
     bottom = len(rows) * _ROW + 4
     if one is not None:

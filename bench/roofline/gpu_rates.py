@@ -52,7 +52,7 @@ def compile_rates(compute_capability: str) -> bytes:
 
 
 def _matrix_rate(device: CudaDevice, module: Any, name: str) -> float:
-    function = device.call("cuModuleGetFunction", module, f"{name}_rate".encode())
+    function = int(device.call("cuModuleGetFunction", module, f"{name}_rate".encode()))
     attribute = device.driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT
     blocks = int(device.call("cuDeviceGetAttribute", attribute, device.index)) * _BLOCKS_PER_PROCESSOR
     out = device.block(_THREADS * 4)

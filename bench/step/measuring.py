@@ -21,7 +21,7 @@ from videoscene_rt.bench.chain_pipeline import Ways, facts_of, fill, once, uploa
 from videoscene_rt.bench.chain_scene import Arrays, described, sources
 from videoscene_rt.bench.chain_series import SlotTimer, growth
 from videoscene_rt.bench.clocks import ClockWatch
-from videoscene_rt.bench.closed_loop import Samples
+from videoscene_rt.bench.closed_loop import Loop, Samples
 from videoscene_rt.bench.measure import Work, identify, measure
 from videoscene_rt.bench.record import Record, Statistics, rounded_us
 from videoscene_rt.bench.roofline.measuring import roofline_facts
@@ -169,20 +169,16 @@ def _work(
 def _measure(request: BenchRequest, work: Work, pipeline: Pipeline, scene: Scene, watch: Watch, tell: Tell) -> _Found:
     tell("closed loop")
     fill(pipeline, scene)
-    made: list[Record] = []
+    steps = [0]
 
-    def alone() -> int:
-        steps = [0]
+    def run() -> None:
+        steps[0] += 1
+        work.run()
 
-        def run() -> None:
-            steps[0] += 1
-            work.run()
+    def around(loop: Callable[[], Loop]) -> Loop:
+        return watch.measuring(loop, lambda: steps[0])
 
-        made.append(measure(replace(work, run=run), request.settings, keep_samples=True))
-        return steps[0]
-
-    watch.measuring(alone)
-    found = _Found(made[0])
+    found = _Found(measure(replace(work, run=run), request.settings, keep_samples=True, around=around))
     ways = Ways.of(pipeline, scene)
     if "closed" in request.modes:
         found.samples.update(closed(request, pipeline, ways))

@@ -91,7 +91,7 @@ class Library:
 def test_energy_by_the_counter() -> None:
     counter = EnergyCounter(lambda name: Library())
     with Watch(None, counter) as watch:
-        watch.measuring(lambda: time.sleep(0.01) or 50)  # type: ignore[func-returns-value]
+        watch.measuring(lambda: time.sleep(0.01), lambda: 50)
     energy = watch.found().energy
     assert energy is not None
     assert (energy.joules, energy.joules_per_step, energy.source) == (250, 5, "NVML's counter")
@@ -103,7 +103,7 @@ def test_energy_by_samples_and_throttling() -> None:
     counter = EnergyCounter(lambda name: Library(status=3))
     assert not counter.works
     with Watch(tool(mask=0x4), counter) as watch:
-        watch.measuring(lambda: time.sleep(0.6) or 10)  # type: ignore[func-returns-value]
+        watch.measuring(lambda: time.sleep(0.6), lambda: 10)
     found = watch.found()
     assert found.sampler == "nvidia-smi"
     assert len(found.moments) == 5
@@ -117,7 +117,7 @@ def test_energy_by_samples_and_throttling() -> None:
 def test_what_was_before_the_measuring_does_not_count() -> None:
     with Watch(tool(mask=0x4), None) as watch:
         time.sleep(0.5)
-        watch.measuring(lambda: 3)
+        assert watch.measuring(lambda: "it", lambda: 3) == "it"
     found = watch.found()
     assert len(found.moments) == 5
     assert (found.throttled, found.energy) == (False, None)
@@ -137,7 +137,7 @@ def test_throttling_and_power_of_what_was_measured() -> None:
 
 def test_no_steps_have_no_energy() -> None:
     with Watch(None, EnergyCounter(lambda name: Library())) as watch:
-        watch.measuring(lambda: 0)
+        watch.measuring(lambda: None, lambda: 0)
     assert watch.found().energy is None
 
 
