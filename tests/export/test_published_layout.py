@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,18 @@ from videoscene_rt.export.safetensors_file import tensor_places
 from videoscene_rt.export.sources import Sources, weight_sources
 
 
-@pytest.fixture
-def made(tmp_path: Path) -> tuple[Path, Models]:
-    folder = tmp_path / "CogVideoX-small I2V"
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Models]:
+    folder = tmp_path_factory.mktemp("published") / "folder"
     return folder, write_published(folder, PUBLISHED)
+
+
+@pytest.fixture
+def made(written: tuple[Path, Models], tmp_path: Path) -> tuple[Path, Models]:
+    """A folder to change, and the models that it was made from, not to be changed."""
+    folder = tmp_path / "CogVideoX-small I2V"
+    shutil.copytree(written[0], folder)
+    return folder, written[1]
 
 
 def sources(folder: Path, preset: Preset = PUBLISHED, cut_positions: bool = False, **over: Any) -> Sources:
