@@ -29,23 +29,35 @@ def tool(mask: int = 0, then: str = "time.sleep(60)") -> Tool:
     return Tool("nvidia-smi", lambda interval_ms: ("python3", "-c", code), nvidia_smi.parse)
 
 
+def until_it_spoke(watched: Sampler) -> None:
+    """Wait until five lines are there, a busy machine's seconds at most."""
+    deadline = time.monotonic() + 30
+    assert watched._folder is not None
+    while time.monotonic() < deadline:
+        written = [path.read_bytes().count(b"\n") for path in Path(watched._folder.name).iterdir() if path.is_file()]
+        if max(written, default=0) >= 5:
+            return
+        time.sleep(0.02)
+
+
 def test_lines_come_with_times_from_a_process_that_ends_with_the_block() -> None:
     begin = time.monotonic_ns()
     with Sampler(tool()) as watched:
-        time.sleep(0.6)
+        until_it_spoke(watched)
+    end_s = (time.monotonic_ns() - begin) / 1e9
     process = watched._process
     assert process is not None
     assert process.returncode == 0
     moments = watched.moments(begin)
     assert len(moments) == 5
-    assert all(0 <= a.at_s <= b.at_s < 0.7 for a, b in pairwise(moments))
+    assert all(0 <= a.at_s <= b.at_s <= end_s for a, b in pairwise(moments))
     assert moments[0].power_w == 300
 
 
 @pytest.mark.parametrize("then", ["", "print('half a li', end='', flush=True)", "raise SystemExit(9)"])
 def test_a_tool_that_ends_early_or_says_nonsense(then: str) -> None:
     with Sampler(tool(then=then)) as watched:
-        time.sleep(0.5)
+        until_it_spoke(watched)
     assert len(watched.moments(0)) == 5
 
 
