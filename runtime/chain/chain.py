@@ -216,6 +216,17 @@ class Chain:
         """Where a buffer lies."""
         return self._bound.get(name) or self._memory(name, self.slots[slot]).view()
 
+    def scratch_bytes(self, stage: Stage) -> int:
+        """What a stage's engine needs beside its buffers."""
+        return self._engines[stage.graph].scratch_bytes
+
+    def context(self, stage: Stage, slot: int, scratch: int | None) -> Context:
+        """Another use of a stage's engine, bound to a slot's buffers; see `Engine.context`."""
+        context = self._engines[stage.graph].context(scratch)
+        for tensor, part in stage.bindings.items():
+            context.bind(tensor, self._part(part.buffer, self.slots[slot], part.index))
+        return context
+
     def _load(self, bundle: Bundle) -> dict[str, Engine]:
         engines: dict[str, Engine] = {}
         for stage in self.plan.stages:
@@ -255,10 +266,7 @@ class Chain:
         """A context a slot, since a graph that was captured from one must stay its only user."""
         region = self.arena.scratch(stage.name)
         scratch = None if region is None else self._blocks["device"].pointer + region.offset
-        context = self._engines[stage.graph].context(scratch)
-        for tensor, part in stage.bindings.items():
-            context.bind(tensor, self._part(part.buffer, slot, part.index))
-        return context
+        return self.context(stage, slot.number, scratch)
 
     def _part(self, name: str, slot: Slot, index: tuple[slice, ...]) -> TensorView:
         bound = self._bound.get(name)

@@ -51,6 +51,11 @@ class Program:
         self._heads = {stage for lane, stage in heads.items() if lane}
 
     @property
+    def contexts(self) -> Mapping[str, Context]:
+        """By stage, what it runs."""
+        return self._contexts
+
+    @property
     def captured(self) -> bool:
         """Whether it is replayed as one graph."""
         return self._launch is not None
