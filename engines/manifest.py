@@ -9,10 +9,15 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from videoscene_rt.engines.errors import InputError
+from videoscene_rt.engines.halves import KIND, Half, decoder_graphs, encoder_graphs
 from videoscene_rt.engines.preset import Preset
 from videoscene_rt.engines.specs import GraphSpec, Parity
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
+"""2 says which encoders and decoders there are. Of a bundle of schema 1 they are its preset's own autoencoder's."""
+
+_LONGEST_NAME = 255
+_LONGEST_WORDS = 200
 
 
 class _Data(BaseModel):
@@ -28,8 +33,10 @@ def _inside(name: str) -> str:
         or "\\" in name
         or "\0" in name
         or str(parts) != name
+        or not name.isprintable()
+        or len(name) > _LONGEST_NAME
     ):
-        raise ValueError(f"{name!r} is not a plain path inside the bundle")
+        raise ValueError(f"{name[:_LONGEST_NAME]!r} is not a plain path inside the bundle")
     return name
 
 
@@ -94,16 +101,56 @@ class Provenance(_Data):
 
 
 class Manifest(_Data):
-    """Everything the runtime knows of a bundle before it opens a graph."""
+    """Everything the runtime knows of a bundle before it opens a graph.
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    ``encoders`` and ``decoders`` are those that are kept, the one that runs by default first.
+    """
+
+    schema_version: Literal[1, 2] = SCHEMA_VERSION
     preset: Preset
+    encoders: tuple[Half, ...] = ()
+    decoders: tuple[Half, ...] = ()
     graphs: dict[str, GraphSpec]
     policy: PolicyInfo
     prompt_file: BundlePath
     chain_parity: Parity
     files: dict[BundlePath, FileEntry]
     provenance: Provenance
+
+    @property
+    def own(self) -> Half:
+        """What the halves of the preset's own autoencoder are called."""
+        return KIND[self.preset.autoencoder.kind]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _halves_of_the_preset(cls, data: Any) -> Any:
+        """Where nothing is said of them, the encoder and the decoder are the preset's own."""
+        if not isinstance(data, dict):
+            return data
+        if data.get("schema_version") == 1 and not {"encoders", "decoders"}.isdisjoint(data):
+            raise ValueError("encoders and decoders are words of schema 2, and this says that it is schema 1")
+        preset = data.get("preset")
+        sizes = preset.get("autoencoder") if isinstance(preset, dict) else getattr(preset, "autoencoder", None)
+        kind = sizes.get("kind") if isinstance(sizes, dict) else getattr(sizes, "kind", None)
+        own = KIND.get(kind) if isinstance(kind, str) else None
+        return data if own is None else {"encoders": (own,), "decoders": (own,), **data}
+
+    @model_validator(mode="after")
+    def _halves_are_there(self) -> Manifest:
+        for what, halves in (("encoders", self.encoders), ("decoders", self.decoders)):
+            if not halves or len(set(halves)) < len(halves):
+                raise ValueError(f"{what} must name each one that is kept, once: {list(halves)}")
+            beside = set(halves) - {self.own}
+            if beside and (self.own == "tiny" or self.preset.tiny_autoencoder is None):
+                raise ValueError(f"{what}: the preset has no {', '.join(sorted(beside))} autoencoder")
+        needed = [(f"encoders: {half}", encoder_graphs(self.own, half)) for half in self.encoders]
+        needed += [(f"decoders: {half}", decoder_graphs(half)) for half in self.decoders]
+        for what, graphs in needed:
+            missing = [name for name in graphs if name not in self.graphs]
+            if missing:
+                raise ValueError(f"{what} needs graph {missing[0]!r}, and there is none")
+        return self
 
     @model_validator(mode="after")
     def _names_agree(self) -> Manifest:
@@ -131,13 +178,13 @@ def parse_manifest(text: bytes | str, where: str) -> Manifest:
         InputError: it is no JSON, its schema is newer than ours, or a field is wrong (the first one is named).
     """
     try:
-        data: Any = json.loads(text)
+        data: Any = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is not valid JSON: {error}", "export the bundle again") from error
+        raise InputError(f"{where} is not valid JSON: {_short(str(error))}", "export the bundle again") from error
     version = data.get("schema_version") if isinstance(data, dict) else None
     if isinstance(version, int) and not isinstance(version, bool) and version > SCHEMA_VERSION:
         raise InputError(
-            f"{where} has schema version {version}; this videoscene-rt reads up to {SCHEMA_VERSION}",
+            f"{where} has schema version {_short(str(version))}; this videoscene-rt reads up to {SCHEMA_VERSION}",
             "install a newer videoscene-rt, or export the bundle again with this one",
         )
     try:
@@ -146,9 +193,24 @@ def parse_manifest(text: bytes | str, where: str) -> Manifest:
         raise InputError(f"{where}: {_first_problem(error)}", "export the bundle again") from error
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; readers differ in which of two equal keys they take, so there may be none."""
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+    return data
+
+
+def _short(text: str) -> str:
+    """One line of at most 200 characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_WORDS else f"{line[:_LONGEST_WORDS]}…"
+
+
 def _first_problem(error: ValidationError | KeyError) -> str:
     if isinstance(error, KeyError):
-        return f"a state names {error.args[0]!r}, which its graph does not have"
+        return f"a state names {_short(repr(error.args[0]))}, which its graph does not have"
     first = error.errors(include_url=False)[0]
     place = ".".join(map(str, first["loc"])) or "the document"
-    return f"{place}: {first['msg']}"
+    return f"{_short(repr(place)[1:-1])}: {_short(first['msg'])}"

@@ -10,6 +10,9 @@ LATENT_CHANNELS = 16
 SPATIAL_COMPRESSION = 8
 TEMPORAL_COMPRESSION = 4
 PATCH = 2
+MAX_FRAMES, MAX_SIDE, MAX_TEXT_WIDTH = 4097, 8192, 65536
+"""Far beyond any student, and so that nothing a bundle declares makes plans or tables without end."""
+
 FAR = 32768.0
 """The renderer drops points at this depth and beyond, metres: their key would not fit (docs/architecture.md)."""
 
@@ -24,8 +27,8 @@ class StudentSizes(_Data):
     blocks: int = Field(ge=1)
     heads: int = Field(ge=1)
     head_dim: int = Field(default=64, ge=16, multiple_of=16)
-    text_tokens: int = Field(ge=1)
-    text_width: int = Field(ge=1)
+    text_tokens: int = Field(ge=1, le=MAX_SIDE)
+    text_width: int = Field(ge=1, le=MAX_TEXT_WIDTH)
     time_embed_dim: int = Field(default=512, ge=1)
 
 
@@ -88,12 +91,15 @@ class Preset(_Data):
     """One student's sizes. Frames are 8k+1; height and width in pixels are multiples of 16."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    frames: int = Field(ge=9)
-    height: int = Field(ge=32)
-    width: int = Field(ge=32)
+    frames: int = Field(ge=9, le=MAX_FRAMES)
+    height: int = Field(ge=32, le=MAX_SIDE)
+    width: int = Field(ge=32, le=MAX_SIDE)
     max_points: int = Field(ge=1, le=2**24)
     student: StudentSizes
     autoencoder: Annotated[TinyAutoencoderSizes | CogVideoXAutoencoderSizes, Field(discriminator="kind")]
+    tiny_autoencoder: TinyAutoencoderSizes | None = Field(
+        default=None, description="the tiny autoencoder that stands beside a published one; null where none does"
+    )
     policy: PolicySizes
     renderer: RendererSettings = RendererSettings()
     schedule: ScheduleSettings = ScheduleSettings()
@@ -108,6 +114,8 @@ class Preset(_Data):
         step = SPATIAL_COMPRESSION * PATCH
         if self.height % step or self.width % step:
             raise ValueError(f"height and width must be multiples of {step}, not {self.height}×{self.width}")
+        if self.tiny_autoencoder is not None and self.autoencoder.kind == "tiny":
+            raise ValueError("tiny_autoencoder stands beside a published autoencoder, and this preset's own is tiny")
         return self
 
     @property

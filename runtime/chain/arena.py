@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from videoscene_rt.chain.description import STATUS, ChainPlan
-from videoscene_rt.chain.schedule import Schedule
 from videoscene_rt.engines.device import ALIGNMENT, Place
 
 RegionRole = Literal["input", "constant", "inner", "cache", "result", "scratch"]
 _PASSING = ("cache", "scratch")
 """Roles whose memory is somebody else's where the schedule puts one before the other."""
+
+
+class Order(Protocol):
+    """What a schedule says, or those of several ways through the chain (`videoscene_rt.chain.ways.Ways`)."""
+
+    def apart(self, some: Iterable[str], others: Iterable[str]) -> bool:
+        """Whether every one of some stages is done before any of the others begins, or the other way round."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ class ArenaPlan:
 
 def plan_arena(
     plan: ChainPlan,
-    schedule: Schedule,
+    schedule: Order,
     scratch: Mapping[str, int],
     slots: int = 1,
     mapped: bool = False,
@@ -133,18 +139,18 @@ class _Passing:
 
 def _passing(plan: ChainPlan, scratch: Mapping[str, int]) -> list[_Passing]:
     users: dict[str, set[str]] = {}
-    for stage in plan.stages:
+    for stage in plan.every_stage:
         for part in stage.bindings.values():
             users.setdefault(part.buffer, set()).add(stage.name)
     caches = [
         _Passing(buffer.name, "cache", buffer.nbytes, frozenset(users.get(buffer.name, ())))
         for buffer in plan.of_role("cache")
     ]
-    needed = [stage.name for stage in plan.stages if scratch.get(stage.name)]
+    needed = [stage.name for stage in plan.every_stage if scratch.get(stage.name)]
     return [*caches, *(_Passing(stage, "scratch", scratch[stage], frozenset((stage,))) for stage in needed)]
 
 
-def _lay(schedule: Schedule, items: list[_Passing]) -> list[tuple[_Passing, int]]:
+def _lay(schedule: Order, items: list[_Passing]) -> list[tuple[_Passing, int]]:
     """Caches and scratch with their offsets: the largest first, each at the lowest one where nothing lies that is needed with it."""
     laid: list[tuple[_Passing, int]] = []
     for item in sorted(items, key=lambda item: -item.nbytes):

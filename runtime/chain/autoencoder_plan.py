@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from videoscene_rt.chain.description import Buffer, Slice, Stage
 from videoscene_rt.engines.chunking import frame_chunks, latent_chunks
+from videoscene_rt.engines.halves import Half, image_graph
 from videoscene_rt.engines.manifest import Manifest
 from videoscene_rt.engines.specs import GraphSpec
 
 Stages = tuple[list[Stage], list[Buffer]]
 
 
-def encode_stages(manifest: Manifest) -> Stages:
+def encode_stages(manifest: Manifest, encoder: Half) -> Stages:
     """Coarse frames → z_r, and the two images → the first and last latent frame of the condition; with the buffers they need."""
-    if manifest.preset.autoencoder.kind == "tiny":
-        video = [Stage("encode", "encode_clip", {"frames": Slice("coarse")}, {"latent": Slice("z_r")})]
-        return [*video, *_images(manifest)], []
+    images = _images(manifest, image_graph(manifest.own, encoder))
+    if encoder == "tiny":
+        return [Stage("encode", "encode_clip", {"frames": Slice("coarse")}, {"latent": Slice("z_r")}), *images], []
     stages, buffers = _chunks(manifest, "encode", Slice("coarse"), Slice("z_r", axis=1))
-    return [*stages, *_images(manifest)], buffers
+    return [*stages, *images], buffers
 
 
-def decode_stages(manifest: Manifest) -> Stages:
+def decode_stages(manifest: Manifest, decoder: Half) -> Stages:
     """z_0 → refined frames; with the buffers it needs."""
-    if manifest.preset.autoencoder.kind == "tiny":
+    if decoder == "tiny":
         return [Stage("decode", "decode_clip", {"latent": Slice("z_0")}, {"frames": Slice("frames")})], []
     return _chunks(manifest, "decode", Slice("z_0", axis=1), Slice("frames"))
 
 
-def _images(manifest: Manifest) -> list[Stage]:
+def _images(manifest: Manifest, graph: str) -> list[Stage]:
     last = manifest.preset.latent_frames - 1
-    has_posterior = any(spec.name == "posterior_noise" for spec in manifest.graphs["encode_image"].inputs)
+    spec = manifest.graphs.get(graph)  # where there is none, the check of the plan says so
+    has_posterior = spec is not None and any(tensor.name == "posterior_noise" for tensor in spec.inputs)
     stages = []
     for image, (name, frame) in enumerate((("encode_first_image", 0), ("encode_last_image", last))):
         part = {"start": image, "stop": image + 1}
@@ -36,7 +38,7 @@ def _images(manifest: Manifest) -> list[Stage]:
         if has_posterior:
             inputs["posterior_noise"] = Slice("posterior_images", **part)
         latent = Slice("condition", axis=1, start=frame, stop=frame + 1)
-        stages.append(Stage(name, "encode_image", inputs, {"latent": latent}))
+        stages.append(Stage(name, graph, inputs, {"latent": latent}))
     return stages
 
 
@@ -53,17 +55,23 @@ def _chunks(manifest: Manifest, verb: str, source: Slice, target: Slice) -> Stag
         if verb == "encode":
             inputs["posterior_noise"] = Slice("posterior_video", 1, *given)
         if number > 0:
-            inputs |= {cache: Slice(_cache(verb, cache, number)) for cache in graph.state.values()}
+            inputs |= {cache: Slice(state_buffer(verb, cache, number)) for cache in graph.state.values()}
         outputs = {writes: Slice(target.buffer, target.axis, *given)}
-        outputs |= {output: Slice(_cache(verb, cache, number + 1)) for output, cache in following.state.items()}
+        outputs |= {output: Slice(state_buffer(verb, cache, number + 1)) for output, cache in following.state.items()}
         stages.append(Stage(f"{verb}_{number}", graph.name, inputs, outputs))
-    return stages, _cache_buffers(verb, following)
+    return stages, state_buffers(verb, following)
 
 
-def _cache(verb: str, name: str, chunk: int) -> str:
-    return f"{verb}_{name}_{chunk % 2}"
+def state_buffer(verb: str, name: str, call: int) -> str:
+    """The buffer from which a call takes its state; the call before has written it."""
+    return f"{verb}_{name}_{call % 2}"
 
 
-def _cache_buffers(verb: str, graph: GraphSpec) -> list[Buffer]:
+def state_buffers(verb: str, graph: GraphSpec) -> list[Buffer]:
+    """Two sets of buffers for what a graph hands on from call to call: one is read while the other is written."""
     specs = [graph.input(name) for name in graph.state.values()]
-    return [Buffer(_cache(verb, spec.name, side), spec.dtype, spec.shape, "cache") for spec in specs for side in (0, 1)]
+    return [
+        Buffer(state_buffer(verb, spec.name, side), spec.dtype, spec.shape, "cache")
+        for spec in specs
+        for side in (0, 1)
+    ]

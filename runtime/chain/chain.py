@@ -6,7 +6,7 @@ See docs/chain.md for the words.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy.typing as npt
@@ -15,14 +15,18 @@ from videoscene_rt.chain.arena import ArenaPlan, plan_arena
 from videoscene_rt.chain.arrays import Given
 from videoscene_rt.chain.description import STATUS, Buffer, ChainPlan, Stage
 from videoscene_rt.chain.download import Downloader
+from videoscene_rt.chain.plan import step_way
 from videoscene_rt.chain.program import Program, StageTime
-from videoscene_rt.chain.schedule import schedule
+from videoscene_rt.chain.schedule import Schedule
 from videoscene_rt.chain.slots import Slot
 from videoscene_rt.chain.upload import Uploader
+from videoscene_rt.chain.ways import Ways
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.device import Block, Device, Place
 from videoscene_rt.engines.engine import Backend, Context, Engine, TensorView
 from videoscene_rt.engines.errors import BackendError, InputError
+from videoscene_rt.engines.halves import Half
+from videoscene_rt.engines.keep import keep_engine
 from videoscene_rt.engines.kernels.watch import watch_engine
 from videoscene_rt.engines.memory import Memory
 from videoscene_rt.engines.slices import part_of
@@ -66,35 +70,45 @@ class Chain:
     ) -> None:
         self.plan = plan
         self.device: Device = backend.runs_on
-        self.schedule = schedule(plan)
+        self.ways = Ways.of(plan)
+        self.schedule: Schedule = self.ways.step
         self.notes: list[str] = []
         self._backend = backend
         self._engines = self._load(bundle)
-        scratch = {stage.name: self._engines[stage.graph].scratch_bytes for stage in plan.stages}
+        scratch = {stage.name: self._engines[stage.graph].scratch_bytes for stage in plan.every_stage}
         mapped = memory == "mapped" or (memory == "auto" and self.device.unified)
-        self.arena: ArenaPlan = plan_arena(plan, self.schedule, scratch, slots, mapped)
+        self.arena: ArenaPlan = plan_arena(plan, self.ways, scratch, slots, mapped)
         self._blocks = self._allocate()
         self._shared = {
             buffer.name: self._place(buffer, self.arena.region(buffer.name).offset)
             for buffer in plan.of_role("constant", "inner", "cache")
         }
-        self.lanes = tuple(self.device.new_stream(priority) for _ in range(self.schedule.lanes))
+        self.lanes = tuple(self.device.new_stream(priority) for _ in range(self.ways.lanes))
         per_slot = plan.of_role("input", "result")
-        self.slots = tuple(Slot(number, self.device, self.arena, self._blocks, per_slot) for number in range(slots))
+        most = max((len(way.parts) for way in plan.ways), default=0)
+        self.slots = tuple(
+            Slot(number, self.device, self.arena, self._blocks, per_slot, most) for number in range(slots)
+        )
         self._uploader = Uploader(self.device, self.slots, self.device.new_stream(priority))
         results = tuple(buffer for buffer in plan.of_role("result") if buffer.name != STATUS)
         self._downloader = Downloader(self.device, results, self.device.new_stream(priority))
         self._bound: dict[str, TensorView] = {}
         for slot in self.slots:
-            slot.program = self._program(slot)
+            self._make_programs(slot)
         self.device.synchronize()
         if capture and self.device.captures:
             self._capture()
 
     @property
     def captured(self) -> bool:
-        """Whether every slot's stages are replayed as one graph."""
-        return all(slot.program.captured for slot in self.slots)
+        """Whether every slot's stages are replayed as one graph, and the parts of its other ways as one each."""
+        return all(program.captured for slot in self.slots for program in slot.programs)
+
+    @property
+    def step_schedules(self) -> dict[Half, Schedule]:
+        """The whole step's schedule with each decoder that was loaded, the chain's own first."""
+        own, *others = self.plan.decoders
+        return {own: self.schedule, **{name: self.ways.others[step_way(name)].parts[0] for name in others}}
 
     @property
     def bytes_uploaded(self) -> int:
@@ -125,8 +139,15 @@ class Chain:
         """The handle of the stream that reads what `upload` is given."""
         return int(self._uploader.stream.handle)
 
-    def launch(self, slot: int = 0) -> dict[str, float]:
+    def launch(
+        self, slot: int = 0, way: str | None = None, on_part: Callable[[int], bool] | None = None
+    ) -> dict[str, float]:
         """Run one step of a slot on its inputs; on a device, without waiting: `Slot.done` says when it is.
+
+        Args:
+            slot: which.
+            way: one of the plan's other ways; None is the whole step. `Slot.part_done` says when each of its parts is done.
+            on_part: told each part's number when it was put onto the device (on the CPU: when it has run); says whether to go on.
 
         Returns:
             Milliseconds of each stage, where the device runs what it is given at once (the CPU).
@@ -136,8 +157,17 @@ class Chain:
         while chosen.readers:
             self.device.order(chosen.readers.pop(), before=main.handle)
         main.record(chosen.begin)
-        times = chosen.program.launch()
+        times = chosen.program.launch() if way is None else self._launch_parts(chosen, way, on_part)
         main.record(chosen.done)
+        return times
+
+    def _launch_parts(self, slot: Slot, way: str, on_part: Callable[[int], bool] | None) -> dict[str, float]:
+        times: dict[str, float] = {}
+        for number, program in enumerate(slot.parts[way]):
+            times |= program.launch()
+            self.lanes[0].record(slot.part_done[number])
+            if on_part is not None and not on_part(number):
+                break
         return times
 
     def run(self) -> dict[str, float]:
@@ -174,6 +204,15 @@ class Chain:
             BackendError: the step failed.
         """
         return self._downloader.download(self.slots[slot], self._bound)
+
+    def download_frames(self, slot: int, part: int, span: tuple[int, int]) -> npt.NDArray[Any]:
+        """The refined frames of a part that is done, on the host: a view, valid until the slot's next step.
+
+        Raises:
+            BackendError: the part failed.
+        """
+        place = self.slots[slot]
+        return self._downloader.download_frames(place, place.part_done[part], span, self._bound)
 
     def bind(self, name: str, view: TensorView) -> None:
         """Let the stages use the user's memory for an input, or for the one slot's result, from the next step on.
@@ -229,14 +268,17 @@ class Chain:
 
     def _load(self, bundle: Bundle) -> dict[str, Engine]:
         engines: dict[str, Engine] = {}
-        for stage in self.plan.stages:
+        for stage in self.plan.every_stage:
             if stage.graph not in engines:
-                engines[stage.graph] = (
-                    watch_engine(self.device, self.plan.buffer("z_0").shape)
-                    if stage.graph == "watch"
-                    else self._backend.load(bundle, stage.graph)
-                )
+                engines[stage.graph] = self._engine(bundle, stage.graph)
         return engines
+
+    def _engine(self, bundle: Bundle, graph: str) -> Engine:
+        if graph == "watch":
+            return watch_engine(self.device, self.plan.buffer("z_0").shape)
+        if graph == "keep":
+            return keep_engine(self.device, *self.plan.buffer("frames").shape[1:3])
+        return self._backend.load(bundle, graph)
 
     def _allocate(self) -> dict[Place, Block]:
         places: tuple[Place, ...] = ("device", "mapped")
@@ -258,12 +300,18 @@ class Chain:
             return self._shared[name]
         return slot.inputs[name].memory if name in slot.inputs else slot.results[name]
 
-    def _program(self, slot: Slot) -> Program:
-        contexts = {stage.name: self._context(stage, slot) for stage in self.plan.stages}
-        return Program(self.device, self.schedule, contexts, self.lanes)
+    def _make_programs(self, slot: Slot) -> None:
+        """Bind every stage of a slot. The ways share the contexts: a slot's step goes one way, and its next one waits for it."""
+        contexts = {stage.name: self._context(stage, slot) for stage in self.plan.every_stage}
+
+        def program(schedule: Schedule) -> Program:
+            return Program(self.device, schedule, contexts, self.lanes)
+
+        slot.program = program(self.schedule)
+        slot.parts = {name: tuple(map(program, way.parts)) for name, way in self.ways.others.items()}
 
     def _context(self, stage: Stage, slot: Slot) -> Context:
-        """A context a slot, since a graph that was captured from one must stay its only user."""
+        """A context a slot and stage: nothing that may run at the same time has the same one."""
         region = self.arena.scratch(stage.name)
         scratch = None if region is None else self._blocks["device"].pointer + region.offset
         return self.context(stage, slot.number, scratch)
@@ -276,17 +324,19 @@ class Chain:
 
     def _rebind(self) -> None:
         for slot in self.slots:
-            slot.program = self._program(slot)
+            self._make_programs(slot)
         self.device.synchronize()  # a context may have memory of its own, which is zeroed on the device's own stream
 
     def _capture(self) -> None:
         for slot in self.slots:
             try:
-                slot.program.capture()
+                for program in slot.programs:
+                    program.capture()
             except BackendError as error:
                 note = f"the chain runs stage by stage: {error.problem}"
                 self.notes.append(note)
                 _LOG.warning(note)
                 for each in self.slots:
-                    each.program.forget()
+                    for program in each.programs:
+                        program.forget()
                 return

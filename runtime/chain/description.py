@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from videoscene_rt.engines.errors import InputError
+from videoscene_rt.engines.halves import Half
 from videoscene_rt.engines.specs import Signature, TensorSpec
 
 Role = Literal["input", "constant", "inner", "cache", "result"]
@@ -76,11 +77,57 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Stages that are put onto the device together, and captured as one graph.
+
+    Attributes:
+        stages: their names, in an order that respects every dependency.
+        frames: start and stop of the refined frames that are ready after it; None if none are.
+    """
+
+    stages: tuple[str, ...]
+    frames: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Way:
+    """Another way through the chain than the whole step: parts, one after the other."""
+
+    name: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
 class ChainPlan:
-    """The buffers and the stages of one step, in an order that respects every dependency."""
+    """The buffers and the stages of one step, in an order that respects every dependency.
+
+    Attributes:
+        buffers: all of them.
+        stages: of the whole step.
+        ways: other ways through the chain.
+        more: stages that only those have.
+        decoders: "full", "tiny", or both; the whole step's own first.
+    """
 
     buffers: tuple[Buffer, ...]
     stages: tuple[Stage, ...]
+    ways: tuple[Way, ...] = ()
+    more: tuple[Stage, ...] = ()
+    decoders: tuple[Half, ...] = ()
+
+    @property
+    def every_stage(self) -> tuple[Stage, ...]:
+        """The step's stages and those of the other ways."""
+        return (*self.stages, *self.more)
+
+    def way(self, name: str) -> Way:
+        """The way of that name; KeyError if there is none."""
+        return {way.name: way for way in self.ways}[name]
+
+    def alone(self, part: Part) -> ChainPlan:
+        """The same chain with the stages of a part alone."""
+        stages = {stage.name: stage for stage in self.every_stage}
+        return ChainPlan(self.buffers, tuple(stages[name] for name in part.stages))
 
     def buffer(self, name: str) -> Buffer:
         """The buffer of that name; KeyError if there is none."""
@@ -105,7 +152,7 @@ def check_plan(plan: ChainPlan, signatures: Mapping[str, Signature]) -> None:
         InputError: the bundle's graphs do not fit together.
     """
     buffers = {buffer.name: buffer for buffer in plan.buffers}
-    for stage in plan.stages:
+    for stage in plan.every_stage:
         graph = signatures.get(stage.graph)
         if graph is None:
             raise InputError(

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from videoscene_rt.chain.description import Buffer
 from videoscene_rt.chain.slots import Slot
-from videoscene_rt.engines.device import Device, host_array
+from videoscene_rt.engines.device import Device, Event, host_array
 from videoscene_rt.engines.engine import TensorView
+from videoscene_rt.engines.slices import part_of
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -46,15 +47,48 @@ class Downloader:
         found = {}
         for buffer in self._buffers:
             view = bound.get(buffer.name) or slot.results[buffer.name].view()
-            array = view.owner if isinstance(view.owner, np.ndarray) else None
-            if array is None and buffer.name not in bound:
-                array = slot.results[buffer.name].host
+            array = self._in_place(slot, buffer, view, bound)
             if array is None:
                 array = self._mirror(slot, buffer)
                 self._device.copy(array.ctypes.data, view.pointer, array.nbytes, self.stream)
             found[buffer.name] = array
         self.stream.synchronize()
         return found
+
+    def download_frames(
+        self, slot: Slot, made: Event, span: tuple[int, int], bound: Mapping[str, TensorView]
+    ) -> npt.NDArray[Any]:
+        """Some of the refined frames of a step that may still be running, when the event says that they are made.
+
+        Args:
+            slot: whose.
+            made: the event.
+            span: start and stop.
+            bound: see `download`.
+
+        Raises:
+            BackendError: see `download`.
+        """
+        made.synchronize()
+        buffer = next(buffer for buffer in self._buffers if buffer.name == "frames")
+        view = bound.get(buffer.name) or slot.results[buffer.name].view()
+        array = self._in_place(slot, buffer, view, bound)
+        if array is not None:
+            return array[slice(*span)]
+        found = self._mirror(slot, buffer)[slice(*span)]
+        self.stream.wait(made)
+        self._device.copy(found.ctypes.data, part_of(view, (slice(*span),)).pointer, found.nbytes, self.stream)
+        self.stream.synchronize()
+        return found
+
+    @staticmethod
+    def _in_place(
+        slot: Slot, buffer: Buffer, view: TensorView, bound: Mapping[str, TensorView]
+    ) -> npt.NDArray[Any] | None:
+        """A result that the host sees where it is."""
+        if isinstance(view.owner, np.ndarray):
+            return view.owner
+        return None if buffer.name in bound else slot.results[buffer.name].host
 
     def _mirror(self, slot: Slot, buffer: Buffer) -> npt.NDArray[Any]:
         key = (slot.number, buffer.name)

@@ -3,40 +3,96 @@
 from __future__ import annotations
 
 from videoscene_rt.chain.autoencoder_plan import decode_stages, encode_stages
-from videoscene_rt.chain.description import STATUS, Buffer, ChainPlan, Slice, Stage, check_plan
+from videoscene_rt.chain.description import STATUS, Buffer, ChainPlan, Part, Slice, Stage, Way, check_plan
+from videoscene_rt.chain.stream_plan import stream_way
+from videoscene_rt.engines.errors import InputError
+from videoscene_rt.engines.halves import Half
+from videoscene_rt.engines.keep import keep_signature
 from videoscene_rt.engines.kernels.watch import watch_signature
 from videoscene_rt.engines.manifest import Manifest
 from videoscene_rt.engines.preset import LATENT_CHANNELS, Preset
 
 
-def plan_chain(manifest: Manifest, timestep: int | None = None) -> ChainPlan:
+def plan_chain(
+    manifest: Manifest,
+    timestep: int | None = None,
+    *,
+    encoder: Half | None = None,
+    decoders: tuple[Half, ...] = (),
+    streaming: bool = False,
+) -> ChainPlan:
     """The chain of one step.
 
     Args:
         manifest: the bundle's.
         timestep: t in 0…999 to use always, written into its buffer at load; None lets the policy choose in every step.
+        encoder: one of the bundle's; None takes its first.
+        decoders: some of the bundle's: the first is the step's own, and the others are other ways; () takes the bundle's first.
+        streaming: there is a way for each decoder that gives its frames chunk by chunk.
+
+    Raises:
+        InputError: the bundle has no such encoder or decoder, or its graphs do not fit together.
     """
     preset = manifest.preset
-    encode, encode_buffers = encode_stages(manifest)
-    decode, decode_buffers = decode_stages(manifest)
-    stages = [_render(), *encode]
-    if timestep is None:
-        stages.append(_policy())
-    stages += [_student(), *decode, _watch()]
+    encoder = _one_of("encoder", manifest.encoders, encoder)
+    chosen = tuple(_one_of("decoder", manifest.decoders, name) for name in decoders or manifest.decoders[:1])
+    encode, buffers = encode_stages(manifest, encoder)
+    before = [_render(), *encode, *([_policy()] if timestep is None else []), _student()]
+    watch, every = _watch(), (0, preset.frames)
+    ways: list[Way] = []
+    decode: dict[Half, list[Stage]] = {}
+    more: list[Stage] = []
+    for number, decoder in enumerate(chosen):
+        decode[decoder], needed = decode_stages(manifest, decoder)
+        buffers += needed
+        if number > 0:
+            stages = (*before, *decode[decoder], watch)
+            ways.append(Way(step_way(decoder), (Part(tuple(stage.name for stage in stages), every),)))
+            more += decode[decoder]
+    for decoder in chosen if streaming else ():
+        way, (stages_of_it, needed) = stream_way(
+            manifest, decoder, stream_way_name(decoder), before, decode[decoder], watch
+        )
+        ways.append(way)
+        more += stages_of_it
+        buffers += needed
     plan = ChainPlan(
         buffers=(
             *_input_buffers(preset),
             *_constant_buffers(preset),
             *_inner_buffers(manifest),
-            *encode_buffers,
-            *decode_buffers,
+            *buffers,
             *_result_buffers(preset),
         ),
-        stages=tuple(stages),
+        stages=(*before, *decode[chosen[0]], watch),
+        ways=tuple(ways),
+        more=tuple(more),
+        decoders=chosen,
     )
-    watch = watch_signature(manifest.preset.latent_shape)
-    check_plan(plan, {**manifest.graphs, watch.name: watch})
+    own = (watch_signature(preset.latent_shape), keep_signature(preset.height, preset.width))
+    check_plan(plan, {**manifest.graphs, **{signature.name: signature for signature in own}})
     return plan
+
+
+def step_way(decoder: Half) -> str:
+    """The name of the way of a whole step with a decoder that is not the chain's first."""
+    return f"step.{decoder}"
+
+
+def stream_way_name(decoder: Half) -> str:
+    """The name of the way of a streamed step."""
+    return f"stream.{decoder}"
+
+
+def _one_of(what: str, known: tuple[Half, ...], name: Half | None) -> Half:
+    if name is None:
+        return known[0]
+    if name not in known:
+        raise InputError(
+            f"the bundle has no {what} {name!r}; it has {', '.join(known)}",
+            f"choose one that it has, or export it with --{what} {name}, or both",
+        )
+    return name
 
 
 def _input_buffers(preset: Preset) -> tuple[Buffer, ...]:

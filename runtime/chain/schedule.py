@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -45,12 +45,11 @@ class Schedule:
 
     def overlaps(self, a: str, b: str) -> bool:
         """Whether nothing orders the stages a and b, so that they may run at the same time."""
-        return a != b and a not in self._before[b] and b not in self._before[a]
+        return a != b and a not in self.before[b] and b not in self.before[a]
 
     def apart(self, some: Iterable[str], others: Iterable[str]) -> bool:
         """Whether every one of some stages is done before any of the others begins, or the other way round."""
-        one, two = frozenset(some), frozenset(others)
-        return all(one <= self._before[stage] for stage in two) or all(two <= self._before[stage] for stage in one)
+        return apart(self.before, some, others)
 
     @cached_property
     def tails(self) -> tuple[str, ...]:
@@ -60,7 +59,7 @@ class Schedule:
         return tuple(stage for stage in last.values() if stage not in joined)
 
     @cached_property
-    def _before(self) -> dict[str, frozenset[str]]:
+    def before(self) -> dict[str, frozenset[str]]:
         """Everything that is ordered before each stage."""
         before: dict[str, frozenset[str]] = {}
         last: dict[int, str] = {}
@@ -69,6 +68,12 @@ class Schedule:
             before[placed.stage] = frozenset(direct).union(*(before[stage] for stage in direct))
             last[placed.lane] = placed.stage
         return before
+
+
+def apart(before: Mapping[str, frozenset[str]], some: Iterable[str], others: Iterable[str]) -> bool:
+    """Whether an order puts every one of some stages before each of the others, or the other way round."""
+    one, two = frozenset(some), frozenset(others)
+    return all(one <= before[stage] for stage in two) or all(two <= before[stage] for stage in one)
 
 
 def schedule(plan: ChainPlan, lanes: int = LANES) -> Schedule:

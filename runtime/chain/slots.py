@@ -45,12 +45,21 @@ class Slot:
         status: int32[2] on the host, written by the last stage; see `plan.STATUS`.
         readers: streams that were given a result to read, as handles; the next step here waits for them.
         uploaded: bytes of inputs copied so far.
+        program: the whole step. parts: the programs of each other way, one after the other.
+        part_done: after each part of such a way, with time.
     """
 
     program: Program
+    parts: dict[str, tuple[Program, ...]]
 
     def __init__(
-        self, number: int, device: Device, arena: ArenaPlan, blocks: dict[Place, Block], buffers: tuple[Buffer, ...]
+        self,
+        number: int,
+        device: Device,
+        arena: ArenaPlan,
+        blocks: dict[Place, Block],
+        buffers: tuple[Buffer, ...],
+        most_parts: int = 0,
     ) -> None:
         self.number = number
         self.inputs: dict[str, InputBuffer] = {}
@@ -69,3 +78,9 @@ class Slot:
         self.ready: Event = device.event(timing=True)
         self.begin: Event = device.event(timing=True)
         self.done: Event = device.event(timing=True)
+        self.part_done: tuple[Event, ...] = tuple(device.event(timing=True) for _ in range(most_parts))
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """Every one."""
+        return (self.program, *(program for parts in self.parts.values() for program in parts))

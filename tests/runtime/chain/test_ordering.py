@@ -12,6 +12,7 @@ from tests.support.scenes import scene
 from tests.support.simulated_device import HashBackend, SimulatedDevice
 from videoscene_rt import BackendError, Pipeline
 from videoscene_rt.chain import chain as chain_module
+from videoscene_rt.chain import ways as ways_module
 from videoscene_rt.chain.chain import Chain
 from videoscene_rt.chain.plan import plan_chain
 from videoscene_rt.engines.bundle import Bundle
@@ -96,7 +97,7 @@ def test_the_simulation_notices_a_wait_that_is_missing(bundle: Bundle, monkeypat
 
     from videoscene_rt.chain import schedule as module
 
-    right = chain_module.schedule
+    right = ways_module.schedule
 
     def without_waits(plan: Any) -> Any:
         placed = right(plan).placed
@@ -104,7 +105,7 @@ def test_the_simulation_notices_a_wait_that_is_missing(bundle: Bundle, monkeypat
         return module.Schedule(tuple(replace(each, waits=()) for each in placed))
 
     expected = alone(bundle, monkeypatch, 1)[0]
-    monkeypatch.setattr(chain_module, "schedule", without_waits)
+    monkeypatch.setattr(ways_module, "schedule", without_waits)
     wrong = 0
     for seed in range(12):
         with make(bundle, monkeypatch, SimulatedDevice(seed)) as pipeline:

@@ -1,0 +1,32 @@
+"""The halves of the autoencoders: which encoders and decoders there are, and which graphs each of them is."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Half = Literal["full", "tiny"]
+"""The published autoencoder's ("full", in chunks with caches) or the tiny one's (a clip at once, or a stream)."""
+HALVES: tuple[Half, ...] = get_args(Half)
+KIND: dict[str, Half] = {"cogvideox": "full", "tiny": "tiny"}
+"""A preset's kind of autoencoder → what its halves are called."""
+
+
+def image_graph(own: Half, encoder: Half) -> str:
+    """The graph that encodes the condition images.
+
+    Args:
+        own: of the preset's own autoencoder.
+        encoder: whose; the tiny one beside a full one has a name of its own.
+    """
+    return "encode_image" if encoder == own else f"encode_image_{encoder}"
+
+
+def encoder_graphs(own: Half, encoder: Half) -> tuple[str, ...]:
+    """The graphs of an encoder."""
+    video = ("encode_first", "encode_next") if encoder == "full" else ("encode_clip", "encode_stream")
+    return (image_graph(own, encoder), *video)
+
+
+def decoder_graphs(decoder: Half) -> tuple[str, ...]:
+    """The graphs of a decoder."""
+    return ("decode_first", "decode_next") if decoder == "full" else ("decode_clip", "decode_stream")
