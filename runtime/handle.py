@@ -45,6 +45,11 @@ class Handle:
         self.released = False
 
     @property
+    def run(self) -> Run:
+        """The step."""
+        return self._run
+
+    @property
     def done(self) -> bool:
         """Whether the step has ended."""
         return self._run.done

@@ -22,7 +22,7 @@ from videoscene_rt.chain.slots import Slot
 from videoscene_rt.chain.upload import Uploader
 from videoscene_rt.chain.ways import Ways
 from videoscene_rt.engines.bundle import Bundle
-from videoscene_rt.engines.device import Block, Device, Place
+from videoscene_rt.engines.device import Block, Device, Event, Place
 from videoscene_rt.engines.engine import Backend, Context, Engine, TensorView
 from videoscene_rt.engines.errors import BackendError, InputError
 from videoscene_rt.engines.halves import Half
@@ -204,6 +204,12 @@ class Chain:
             BackendError: the step failed.
         """
         return self._downloader.download(self.slots[slot], self._bound)
+
+    def order_after(self, event: Event, handle: int) -> None:
+        """Make a stream, anybody's, wait for an event of this chain, by way of the stream that copies results to the host."""
+        stream = self._downloader.stream
+        stream.wait(event)
+        self.device.order(stream.handle, before=handle)
 
     def download_frames(self, slot: int, part: int, span: tuple[int, int]) -> npt.NDArray[Any]:
         """The refined frames of a part that is done, on the host: a view, valid until the slot's next step.

@@ -1,0 +1,173 @@
+"""Streamed steps under way: a step that says of each of its chunks when it is done, and gives its frames."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from videoscene_rt.chain.chain import Chain
+from videoscene_rt.engines.errors import InputError
+from videoscene_rt.engines.slices import part_of
+from videoscene_rt.result import Status
+from videoscene_rt.runs import DeviceRun, HostRun, Times
+
+Spans = tuple[tuple[int, int], ...]
+_BEFORE = 1
+"""Parts without frames: the one before the decoder."""
+
+
+class StreamRun(Protocol):
+    """A streamed step under way: `videoscene_rt.handle.Run`, chunk by chunk.
+
+    Attributes:
+        spans: start and stop of each chunk's frames.
+    """
+
+    spans: Spans
+
+    def wait_chunk(self, chunk: int) -> int:
+        """Wait until a chunk is done; when that was seen, in nanoseconds of the host's monotonic clock.
+
+        Raises:
+            BackendError: it failed.
+            InputError: it was not begun, since the stream was closed before.
+        """
+
+    def status(self) -> Status:
+        """Of the step, when its first chunk is done."""
+
+    def view(self, chunk: int) -> Any:
+        """The frames of a chunk that is done, where they are."""
+
+    def host(self, chunk: int) -> npt.NDArray[np.uint8]:
+        """The frames of a chunk that is done, on the host."""
+
+    def order_chunk(self, chunk: int, handle: int) -> None:
+        """Make a stream wait for a chunk."""
+
+    def cancel(self) -> None:
+        """What has not begun shall not, where that can be had."""
+
+
+class _Chunks:
+    """What both kinds share."""
+
+    def __init__(self, chain: Chain, slot: int, way: str) -> None:
+        self.spans: Spans = tuple(part.frames for part in chain.plan.way(way).parts if part.frames is not None)
+        self._whole = chain
+        self._number = slot
+
+    def status(self) -> Status:
+        """See `StreamRun.status`."""
+        return "invalid" if int(self._whole.slots[self._number].status[0]) else "ok"
+
+    def host(self, chunk: int) -> npt.NDArray[np.uint8]:
+        """See `StreamRun.host`."""
+        return self._whole.download_frames(self._number, chunk + _BEFORE, self.spans[chunk])
+
+
+class DeviceStreamRun(_Chunks, DeviceRun):
+    """A slot's streamed step, put onto the device whole: one graph a part, an event after each."""
+
+    def __init__(self, chain: Chain, slot: int, way: str) -> None:
+        _Chunks.__init__(self, chain, slot, way)
+        DeviceRun.__init__(self, chain, slot)
+        self._seen: dict[int, int] = {}
+        chain.launch(slot, way)
+
+    def wait_chunk(self, chunk: int) -> int:
+        """See `StreamRun.wait_chunk`; the moment is that of the first call that waited."""
+        self._slot.part_done[chunk + _BEFORE].synchronize()
+        return self._seen.setdefault(chunk, time.monotonic_ns())
+
+    def view(self, chunk: int) -> Any:
+        """See `StreamRun.view`: a `DeviceArray`."""
+        from videoscene_rt.engines.cuda.array import DeviceArray
+
+        place, chain = self._slot, self._chain
+        view = part_of(chain.view("frames", self._number), (slice(*self.spans[chunk]),))
+        made: Any = place.part_done[chunk + _BEFORE]
+        device: Any = chain.device
+        stream: Any = chain.lanes[0]
+        return view.owner if device.kind == "cpu" else DeviceArray(device, view, made, stream, place.readers.add)
+
+    def order_chunk(self, chunk: int, handle: int) -> None:
+        """See `StreamRun.order_chunk`."""
+        self._chain.order_after(self._slot.part_done[chunk + _BEFORE], handle)
+
+    def cancel(self) -> None:
+        """What was launched runs to its end; the slot's next step comes after it."""
+
+    @property
+    def first_frames_ns(self) -> int | None:
+        """When the first frames were seen, on the host's monotonic clock."""
+        return self._seen.get(0)
+
+    @property
+    def times(self) -> Times:
+        """Milliseconds on the device from the first stage: to the decoder ("before_decoder"), to the first frames, to the end ("chain")."""
+        elapsed, slot = self._chain.device.elapsed_ms, self._slot
+        before, first = slot.part_done[:2]
+        return {
+            "before_decoder": elapsed(slot.begin, before),
+            "first_frames": elapsed(slot.begin, first),
+            **super().times,
+        }
+
+
+class HostStreamRun(_Chunks, HostRun):
+    """A slot's streamed step on a thread of the host.
+
+    Args:
+        worker: what runs functions in order: it has ``submit``.
+        chain, slot, way: what runs.
+    """
+
+    def __init__(self, worker: Any, chain: Chain, slot: int, way: str) -> None:
+        _Chunks.__init__(self, chain, slot, way)
+        self._changed = threading.Condition()
+        self._seen: list[int] = []
+        self._wanted = True
+        HostRun.__init__(self, worker.submit(chain.launch, slot, way, self._part))
+        self._future.add_done_callback(lambda _: self._tell())
+
+    def wait_chunk(self, chunk: int) -> int:
+        """See `StreamRun.wait_chunk`; the moment is the one at which the chunk had run."""
+        part = chunk + _BEFORE
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._seen) > part or self._future.done())
+            if len(self._seen) > part:
+                return self._seen[part]
+        self._future.result()  # says what went wrong
+        raise InputError("the stream was closed before these frames were computed")
+
+    def view(self, chunk: int) -> Any:
+        """See `StreamRun.view`: NumPy's."""
+        return self.host(chunk)
+
+    def order_chunk(self, chunk: int, handle: int) -> None:
+        """The host has no streams: it waits here."""
+        self.wait_chunk(chunk)
+
+    def cancel(self) -> None:
+        """The part that runs is the last one."""
+        self._wanted = False
+
+    @property
+    def first_frames_ns(self) -> int | None:
+        """When the first frames were ready, on the host's monotonic clock."""
+        return self._seen[_BEFORE] if len(self._seen) > _BEFORE else None
+
+    def _part(self, _number: int) -> bool:
+        with self._changed:
+            self._seen.append(time.monotonic_ns())
+            self._changed.notify_all()
+        return self._wanted
+
+    def _tell(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
