@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -10,6 +11,11 @@ import numpy as np
 from videoscene_rt.engines.device import ALIGNMENT, Block, Place
 from videoscene_rt.engines.errors import BackendError, InputError
 from videoscene_rt.engines.memory import HostMemory
+
+
+def _physical_bytes() -> int:
+    """The memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 class HostEvent:
@@ -55,12 +61,13 @@ class HostDevice:
 
     def block(self, nbytes: int, place: Place = "device") -> Block:
         """See `Device.block`; every place is the same one."""
+        refused = f"there are no {nbytes >> 20:,} MiB of memory left", "use a smaller preset"
+        if nbytes > _physical_bytes():  # Linux would promise it, and end the process that writes to it
+            raise BackendError(*refused)
         try:
             raw = np.zeros(nbytes + ALIGNMENT, np.uint8)
         except MemoryError as error:
-            raise BackendError(
-                f"there are no {nbytes / 2**20:.0f} MiB of memory left", "use a smaller preset"
-            ) from error
+            raise BackendError(*refused) from error
         skip = -raw.ctypes.data % ALIGNMENT
         array = raw[skip : skip + nbytes]
         return Block(array.ctypes.data, nbytes, array, array.ctypes.data)

@@ -7,6 +7,8 @@ truncated ASCII file as the whole cloud and wraps a colour of 300 to 44.
 from __future__ import annotations
 
 import io
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,9 @@ from videoscene_rt.scenes.ply_header import Element, Header, parse_header
 
 MAX_BYTES = 2**31
 """Largest file read, bytes."""
+
+_MAX_ROW = 2**17
+"""Longest row of an ASCII file, bytes: a header has at most some thousand properties."""
 
 _POSITION = ("x", "y", "z")
 _COLOUR = ("red", "green", "blue")
@@ -96,18 +101,17 @@ def _binary_vertices(header: Header, data: bytes) -> NDArray[np.void]:
 def _ascii_vertices(header: Header, data: bytes) -> dict[str, NDArray[np.float64]] | NDArray[np.void]:
     vertex = header.vertex
     total = sum(element.count for element in header.elements)
-    lines = [line for line in io.BytesIO(data[header.size :]) if not line.isspace()]
-    if len(lines) < total:
-        raise InputError(f"truncated: {len(lines):,} rows where the header promises {total:,}")
-    if len(lines) > total:
-        raise InputError(f"{len(lines) - total:,} rows more than the header promises")
+    found = sum(1 for _ in _rows(header, data))
+    if found < total:
+        raise InputError(f"truncated: {found:,} rows where the header promises {total:,}")
+    if found > total:
+        raise InputError(f"{found - total:,} rows more than the header promises")
     first = sum(element.count for element in header.elements[: header.elements.index(vertex)])
-    rows = lines[first : first + vertex.count]
     columns = len(vertex.properties)
     table = np.empty(vertex.count, dtype=[(prop.name, "f8") for prop in vertex.properties])
-    if not rows:
+    if not vertex.count:
         return table
-    values = _numbers(rows, columns)
+    values = _numbers(lambda: itertools.islice(_rows(header, data), first, first + vertex.count), vertex.count, columns)
     for i, prop in enumerate(vertex.properties):
         table[prop.name] = values[:, i]
         if prop.name in _COLOUR:
@@ -119,18 +123,29 @@ def _ascii_vertices(header: Header, data: bytes) -> dict[str, NDArray[np.float64
     return table
 
 
-def _numbers(rows: list[bytes], columns: int) -> NDArray[np.float64]:
-    """The rows as float64[N,columns]; InputError names the first point that is not so many numbers."""
+def _rows(header: Header, data: bytes) -> Iterator[bytes]:
+    """The lines behind the header that are not empty, one at a time: as objects they would take many times their bytes."""
+    file = io.BytesIO(data)
+    file.seek(header.size)
+    while line := file.readline(_MAX_ROW + 1):
+        if len(line) > _MAX_ROW:
+            raise InputError(f"a row is longer than {_MAX_ROW:,} bytes")
+        if not line.isspace():
+            yield line
+
+
+def _numbers(rows: Callable[[], Iterator[bytes]], count: int, columns: int) -> NDArray[np.float64]:
+    """The rows as float64[count,columns]; InputError names the first point that is not so many numbers."""
     values: NDArray[np.float64] | None
     try:
         # latin-1 never fails to decode: a stray byte is then no number.
-        values = np.loadtxt((row.decode("latin-1") for row in rows), dtype=np.float64, comments=None, ndmin=2)
+        values = np.loadtxt((row.decode("latin-1") for row in rows()), dtype=np.float64, comments=None, ndmin=2)
     except ValueError:
         values = None
-    if values is not None and values.shape == (len(rows), columns):
+    if values is not None and values.shape == (count, columns):
         return values
     # Something is wrong somewhere; look for it row by row, to say it in the words of the file. Points count from 0, as in NumPy.
-    for index, row in enumerate(rows):
+    for index, row in enumerate(rows()):
         words = row.decode("latin-1").split()
         if len(words) != columns:
             raise InputError(f"point {index} has {len(words)} values; the header promises {columns}")

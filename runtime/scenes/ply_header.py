@@ -9,6 +9,7 @@ import numpy as np
 from videoscene_rt.engines.errors import InputError
 
 _MAX_HEADER = 65536
+_MAX_LIST_ROWS = 2**20
 _BYTE_ORDERS = {"ascii": None, "binary_little_endian": "<", "binary_big_endian": ">"}
 _TYPES = {
     "char": "i1",
@@ -67,6 +68,11 @@ class Element:
             return offset + self.count * self.smallest_row
         if offset + self.count * self.smallest_row > len(data):
             raise InputError(f"truncated inside element {self.name}")
+        if self.count > _MAX_LIST_ROWS:  # they are walked through one by one
+            raise InputError(
+                f"element {self.name} has {self.count:,} rows of lists before the points; the limit is {_MAX_LIST_ROWS:,}",
+                "write the points first",
+            )
         for _ in range(self.count):
             for prop in self.properties:
                 size = np.dtype(prop.dtype).itemsize

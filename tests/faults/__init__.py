@@ -1,0 +1,1 @@
+"""Faults, injected: what docs/reliability.md promises of each."""
