@@ -14,7 +14,7 @@ from videoscene_rt.engines.errors import InputError
 
 COARSE = "coarse"
 RUNGS = ("full", "tiny", COARSE)
-"""Best first: the bundle's own decoder, the tiny decoder beside it, the rendering alone."""
+"""Best first: the published autoencoder's decoder, the tiny one, the rendering alone."""
 
 _WHOLE = ("down_after", "up_after", "forget_after", "window")
 _MOST = 1_000_000

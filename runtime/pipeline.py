@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
@@ -18,15 +19,20 @@ from videoscene_rt.chain.noise import NoiseMode, checked_mode, checked_seed
 from videoscene_rt.chain.plan import plan_chain
 from videoscene_rt.chain.program import StageTime
 from videoscene_rt.chain.schedule import Schedule
+from videoscene_rt.counters import Counters, Tally
+from videoscene_rt.deadline import LADDER_SLOTS, Deadlines, checked_deadline
 from videoscene_rt.engines.arguments import whole_number
 from videoscene_rt.engines.backends import open_backend
 from videoscene_rt.engines.bundle import Bundle, OnVerified
 from videoscene_rt.engines.engine import Backend, TensorView
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.handle import Handle
+from videoscene_rt.ladder import Ladder
 from videoscene_rt.result import Result
 from videoscene_rt.scenes.scene import Scene
-from videoscene_rt.stepper import RESULTS, Stepper
+from videoscene_rt.split_run import Deadline
+from videoscene_rt.stepper import RESULTS, Stepper, SupersededError
+from videoscene_rt.watchdog import OnHang, Watchdog, checked_limit
 
 _MAX_SLOTS = 2
 _PATIENCE_S = 10.0
@@ -42,7 +48,15 @@ class Pipeline:
     """
 
     def __init__(
-        self, bundle: Bundle, chain: Chain, backend: Backend, seed: int = 0, noise: NoiseMode = "mean"
+        self,
+        bundle: Bundle,
+        chain: Chain,
+        backend: Backend,
+        seed: int = 0,
+        noise: NoiseMode = "mean",
+        *,
+        ladder: Ladder | None = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         self.bundle = bundle
         self.preset = bundle.manifest.preset
@@ -51,7 +65,11 @@ class Pipeline:
         self.versions = backend.versions
         self.notes = tuple(chain.notes)
         self._chain: Chain | None = chain
-        self._stepper = Stepper(chain, self.preset, noise, seed)
+        self._tally = Tally()
+        self._watchdog = watchdog
+        deadlines = None if ladder is None else Deadlines(chain, ladder, self._tally)
+        told = {"tally": self._tally, "watchdog": watchdog, "deadlines": deadlines}
+        self._stepper = Stepper(chain, self.preset, noise, seed, **told)  # type: ignore[arg-type]
         self._one_step = threading.Lock()
         self._last_lock = threading.Lock()
         self._last: Handle | None = None
@@ -71,6 +89,9 @@ class Pipeline:
         priority: int = 0,
         capture: bool = True,
         memory: MemoryMode = "auto",
+        ladder: Ladder | None = None,
+        hang_s: float | None = 60.0,
+        on_hang: OnHang | None = None,
         on_verified: OnVerified | None = None,
     ) -> Pipeline:
         """Verify a bundle, load its graphs, allocate and bind every buffer, and capture the step.
@@ -87,6 +108,10 @@ class Pipeline:
             priority: of every stream on a GPU: CUDA's number, where the smaller goes first; 0 is the lowest.
             capture: replay a step as one CUDA graph; False runs it stage by stage.
             memory: "auto"; "mapped" (inputs and results in host memory that the GPU addresses); "copied". See docs/chain.md.
+            ladder: prepares steps with deadlines, see `step`; they need two slots.
+            hang_s: a step that has not ended after so many seconds is reported by a thread of its own: a line of the logger
+                ``videoscene_rt``, and on_hang. None watches nothing.
+            on_hang: called then, on that thread.
             on_verified: told of the progress of the verification, see `Bundle.open`.
 
         Raises:
@@ -100,6 +125,11 @@ class Pipeline:
         slots = whole_number("slots", slots, 1, _MAX_SLOTS)
         if memory not in MEMORY_MODES:
             raise InputError(f"there is no memory {memory!r}", f"choose one of {', '.join(MEMORY_MODES)}")
+        if ladder is not None and slots < LADDER_SLOTS:
+            raise InputError(
+                "a ladder needs two slots: while a late step holds one, the other one still renders", "slots=2"
+            )
+        watchdog = None if hang_s is None else Watchdog(checked_limit(hang_s), on_hang)
         opened = open_backend(backend, precision, threads)
         verified = Bundle.open(bundle, on_verified)
         plan = plan_chain(verified.manifest, timestep)
@@ -107,7 +137,7 @@ class Pipeline:
         chain.write("prompt", verified.prompt())
         if timestep is not None:
             chain.write("timestep", np.array([timestep], np.int32))
-        return cls(verified, chain, opened, seed, noise)
+        return cls(verified, chain, opened, seed, noise, ladder=ladder, watchdog=watchdog)
 
     @property
     def chain(self) -> Chain:
@@ -135,13 +165,42 @@ class Pipeline:
         """Which stage runs on which stream, and what it waits for."""
         return self.chain.schedule
 
-    def step(self, scene: Scene | Mapping[str, Any], *, seed: int | None = None, stream: Any = None) -> Result:
+    @property
+    def counters(self) -> Counters:
+        """What became of the steps so far."""
+        tally, deadlines = self._tally, self._stepper.deadlines
+        climb = None if deadlines is None else deadlines.climb
+        p99 = {} if climb is None else {rung: climb.p99(rung) for rung in climb.rungs}
+        counts = {
+            name: tally.of(name)
+            for name in ("ok", "degraded", "late", "invalid", "failed", "dropped", "busy", "reloads")
+        }
+        return Counters(
+            **counts,
+            rungs=tally.under("rung "),
+            downs=0 if climb is None else climb.downs,
+            ups=0 if climb is None else climb.ups,
+            rung=None if climb is None else climb.rungs[climb.at],
+            p99_ms={rung: value for rung, value in p99.items() if value is not None},
+            hangs=0 if self._watchdog is None else self._watchdog.hangs,
+        )
+
+    def step(
+        self,
+        scene: Scene | Mapping[str, Any],
+        *,
+        deadline: float | None = None,
+        seed: int | None = None,
+        stream: Any = None,
+    ) -> Result:
         """Refine one scene, and wait for it.
 
         Args:
             scene: a `Scene` of any image size, whose images are scaled and cropped to the preset's with the intrinsics adjusted; or input
                 tensors by name at the preset's own sizes, on the host or on the device: images, xyz, rgb, num_points, world_to_camera,
                 intrinsics. What is not given stays as this pipeline was last given it.
+            deadline: seconds from this call. The result is there by then: refined as far as the ladder finds possible, else the coarse
+                frames; `Result.status` says which. The pipeline was loaded with a ladder. See docs/reliability.md.
             seed: draw new noise first; it stays for the following steps.
             stream: on which device arrays are made: its handle, or cuda.core's, torch's or CuPy's object. The copies wait for it, and it
                 waits for them, so the arrays may be overwritten on it.
@@ -152,14 +211,17 @@ class Pipeline:
         Raises:
             InputError: an argument is of the wrong type or out of range, the cloud is larger than the preset's max_points, the
                 trajectory is not as long as the preset's frames, or the pipeline is closed. The noise then stays as it was.
-            BackendError: a graph failed, or every slot is held by a handle.
+            BackendError: a graph failed, every slot is held by a handle, or long after a deadline not even the coarse frames are there.
         """
+        until = None if deadline is None else checked_deadline(deadline, time.monotonic())
         with self._one_step:
             self._forget_last()
-            handle = self._begin(scene, seed, stream, _PATIENCE_S, aside=False)
+            patience = _PATIENCE_S if until is None else until.left_s
+            handle = self._begin(scene, seed, stream, patience, aside=False, deadline=until)
             try:
                 result = handle.result()
             except BaseException:
+                self._tally.count("failed")
                 handle.release()
                 raise
             with self._last_lock:
@@ -213,6 +275,7 @@ class Pipeline:
                 found = TensorView.of_numpy(found)
             self._forget_last()
             chain.bind(name, found)
+            self._stepper.bound_anew()
 
     def timeline(self, repeats: int = 20) -> tuple[StageTime, ...]:
         """When each stage runs within a step, medians over some runs on what the first slot holds; for measuring.
@@ -248,6 +311,8 @@ class Pipeline:
         if self._chain is not None:
             self._stepper.close()
             self._chain = None
+            if self._watchdog is not None:
+                self._watchdog.close()
 
     def __enter__(self) -> Pipeline:
         return self
@@ -257,9 +322,22 @@ class Pipeline:
     ) -> None:
         self.close()
 
-    def _begin(self, scene: Any, seed: int | None, stream: Any, timeout: float | None, *, aside: bool) -> Handle:
-        _ = self.chain  # raises where it is closed
-        return self._stepper.begin(scene, seed, stream, timeout, aside=aside)
+    def _begin(
+        self,
+        scene: Any,
+        seed: int | None,
+        stream: Any,
+        timeout: float | None,
+        *,
+        aside: bool,
+        deadline: Deadline | None = None,
+    ) -> Handle:
+        while True:
+            _ = self.chain  # raises where it is closed
+            try:
+                return self._stepper.begin(scene, seed, stream, timeout, aside=aside, deadline=deadline)
+            except SupersededError:  # another bundle was swapped in meanwhile: the step is begun there
+                continue
 
     def _forget_last(self) -> None:
         """Give back the slot of the last `step`, whose result ends here."""

@@ -11,7 +11,12 @@ import numpy.typing as npt
 
 from videoscene_rt.engines.errors import InputError
 
-Status = Literal["ok", "invalid"]
+Status = Literal["ok", "degraded", "late", "invalid"]
+"""What `Result.frames` are. "ok": refined with the pipeline's own decoder, in time. "degraded": what a lower rung of the ladder gives,
+which was chosen before the launch. "late": the coarse frames, since the refined ones were not there at the deadline. "invalid": the
+coarse frames, since what was computed is not finite."""
+
+UNKNOWN_TIMESTEP = -1
 
 
 @dataclass(frozen=True)
@@ -20,13 +25,16 @@ class Step:
 
     Attributes:
         number: counts the pipeline's steps, from 0.
-        status: "ok"; "invalid" if the student's result was not finite, and then the frames mean nothing.
-        timestep: the timestep t in 0…999 that the policy chose.
+        status: see `Status`. Without a deadline a step is "ok" or "invalid".
+        timestep: the timestep t in 0…999 that the policy chose; −1 where the step was not refined, or not in time.
         seed: of the noise that was used.
         num_points: points rendered; None where only the device knows.
         scene_timestamp_ns: the scene's own timestamp, if it has one.
         started_ns, finished_ns: on the host's monotonic clock (time.monotonic_ns): the call, and when its result was had.
         timings_ms: milliseconds: of each stage by the host's clock on the CPU; of the whole chain ("chain") by the device's on a GPU.
+        rung: what the frames are of: the decoder "full" or "tiny", or "coarse"; see `videoscene_rt.ladder.RUNGS`.
+        reason: why the status is not "ok", in words; else "".
+        reloads: how many bundles had been swapped in before: every number of this step is of the same one.
     """
 
     number: int
@@ -38,6 +46,14 @@ class Step:
     started_ns: int
     finished_ns: int
     timings_ms: dict[str, float] = field(default_factory=dict)
+    rung: str = "full"
+    reason: str = ""
+    reloads: int = 0
+
+    @property
+    def timestamp_ns(self) -> int:
+        """The input's timestamp: the scene's own, on its clock; where it has none, when the call came (time.monotonic_ns)."""
+        return self.started_ns if self.scene_timestamp_ns is None else self.scene_timestamp_ns
 
     @property
     def duration_ms(self) -> float:
@@ -78,7 +94,7 @@ class Result:
 
     @property
     def frames(self) -> Any:
-        """The refined video, uint8[F,H,W,3] RGB."""
+        """The refined video, uint8[F,H,W,3] RGB; the coarse one where `Step.rung` is "coarse"."""
         return self._get("frames")
 
     @property
@@ -105,6 +121,16 @@ class Result:
     def timestep(self) -> int:
         """See `Step`."""
         return self.step.timestep
+
+    @property
+    def timestamp_ns(self) -> int:
+        """See `Step`."""
+        return self.step.timestamp_ns
+
+    @property
+    def age_ms(self) -> float:
+        """See `Step`."""
+        return self.step.age_ms
 
     def host(self) -> Result:
         """The same result with NumPy arrays: on the CPU itself; from a GPU copied into page-locked memory, valid as long as this result is.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -15,15 +14,28 @@ from videoscene_rt.chain.arrays import taken
 from videoscene_rt.chain.chain import Chain
 from videoscene_rt.chain.given import given_inputs
 from videoscene_rt.chain.noise import NoiseMode, checked_seed, draw_noise
-from videoscene_rt.engines.errors import InputError
+from videoscene_rt.counters import Tally
+from videoscene_rt.deadline import DeadlineHandle, Deadlines, Outcome, nonfinite_words
+from videoscene_rt.engines.errors import BackendError, InputError
 from videoscene_rt.engines.preset import Preset
 from videoscene_rt.handle import Handle, stream_handle
-from videoscene_rt.result import Result, Step
+from videoscene_rt.ladder import COARSE
+from videoscene_rt.result import UNKNOWN_TIMESTEP, Result, Step
 from videoscene_rt.runs import DeviceRun, HostRun
 from videoscene_rt.scenes.scene import Scene
 from videoscene_rt.slot_pool import SlotPool
+from videoscene_rt.split_run import Deadline, DeviceSplitRun, HostSplitRun, SplitRun
+from videoscene_rt.watchdog import Watchdog, Watched
+from videoscene_rt.worker import Worker
 
 RESULTS = ("frames", "coarse", "depth", "hole_mask")
+_LOOK_S = 1e-3
+
+AnyRun = DeviceRun | HostRun | SplitRun
+
+
+class SupersededError(Exception):
+    """Another bundle's stepper has taken this one's place: begin the step there."""
 
 
 class Stepper:
@@ -33,25 +45,44 @@ class Stepper:
         chain: what runs them.
         preset: whose sizes.
         noise, seed: see `videoscene_rt.chain.noise.draw_noise`.
+        tally: counts what becomes of the steps.
+        watchdog: is told of every step.
+        deadlines: for steps that have one.
+        number: of the first step. reloads: for `Step`.
 
     Attributes:
         lock: held while a step is put onto the chain; take it to use the chain yourself.
         newest: the slot of the step that was begun last.
+        number: of that step.
     """
 
-    def __init__(self, chain: Chain, preset: Preset, noise: NoiseMode, seed: int) -> None:
+    def __init__(
+        self,
+        chain: Chain,
+        preset: Preset,
+        noise: NoiseMode,
+        seed: int,
+        *,
+        tally: Tally | None = None,
+        watchdog: Watchdog | None = None,
+        deadlines: Deadlines | None = None,
+    ) -> None:
         self.lock = threading.RLock()
         self.newest = 0
+        self.number = -1
+        self.reloads = 0
+        self.deadlines = deadlines
         self._chain = chain
         self._preset = preset
         self._noise: NoiseMode = noise
-        self._seed = seed
-        self._number = -1
+        self.seed = seed
+        self._tally = tally or Tally()
+        self._watchdog = watchdog
         self._points: int | None = None
         self._slots = SlotPool(len(chain.slots))
         self._under_way: list[Handle] = []
-        self._worker: ThreadPoolExecutor | None = None
-        self._closed = False
+        self._worker = Worker("videoscene_rt") if deadlines is None else deadlines.worker
+        self._closed = self._superseded = False
         self._draw(seed)
 
     def begin(
@@ -62,22 +93,30 @@ class Stepper:
         timeout: float | None,
         *,
         aside: bool,
+        deadline: Deadline | None = None,
     ) -> Handle:
         """Begin a step; see `Pipeline.step` and `Pipeline.submit`.
 
         Args:
             aside: where the host is the device: on a thread, instead of here and now.
+            deadline: of its result.
+
+        Raises:
+            SupersededError: begin it with the stepper that is in use now.
         """
         started = time.monotonic_ns()
         seed = None if seed is None else checked_seed(seed)
         after = None if stream is None else stream_handle(stream)
         chain = self._chain
         inputs = given_inputs(given, self._preset, chain.plan, chain.bound)
-        slot = self._slots.take(timeout)
+        slot = self._take(timeout)
+        watched: Watched | None = None
         try:
             with self.lock:
                 self._check_open()
                 chain.device.use()
+                if self._watchdog is not None:
+                    watched = self._watchdog.watch((id(self), slot), self.number + 1, chain.device)
                 arrays = {
                     name: taken(chain.device, chain.plan.buffer(name), array, chain.upload_stream)
                     for name, array in inputs.items()
@@ -85,11 +124,15 @@ class Stepper:
                 if seed is not None:
                     self._draw(seed)  # after everything was checked: a refused step leaves the noise as it was
                 chain.upload(arrays, slot, after)
-                run = self._run(slot, aside)
-                handle = self._handle(run, slot, inputs, started, given)
+                run = self._run(slot, aside) if deadline is None else self._split_run(slot, deadline)
+                handle = self._handle(run, slot, inputs, started, given, deadline, watched)
                 self._under_way = [*(other for other in self._under_way if not other.done), handle]
+                if watched is not None:
+                    watched.run = run
                 return handle
         except BaseException:
+            if watched is not None:
+                watched.end()
             self._slots.give(slot)
             raise
 
@@ -99,45 +142,106 @@ class Stepper:
             for handle in self._under_way:
                 handle.settle()
             self._under_way = []
+            if self.deadlines is not None:
+                self.deadlines.settle()
+
+    def bound_anew(self) -> None:
+        """The chain's buffers have been bound to other memory; nothing is under way."""
+        if self.deadlines is not None:
+            self.deadlines.bind_again()
 
     def close(self) -> None:
         """Wait for the steps under way and begin no more."""
         with self.lock:
             self.settle()
             self._closed = True
-            if self._worker is not None:
-                self._worker.shutdown()
+            self.retire()
+
+    def retire(self) -> None:
+        """Begin no more: another stepper has taken this one's place. What is under way goes on, and its results stay."""
+        with self.lock:
+            self._superseded = True
+            self._worker.shutdown()
+            if self.deadlines is not None:
+                self.deadlines.close()
 
     def _check_open(self) -> None:
         if self._closed:
             raise InputError("the pipeline is closed", "load it again: Pipeline.load(bundle)")
+        if self._superseded:
+            raise SupersededError
+
+    def _take(self, timeout: float | None) -> int:
+        """A free slot; those of late steps that have ended since are free again."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while self._reap():
+            left = _LOOK_S if end is None else min(_LOOK_S, end - time.monotonic())
+            with suppress(BackendError):
+                return self._slots.take(max(0.0, left))
+            if left <= 0:
+                raise BackendError(
+                    f"every slot is held, some by steps that came too late and still run, and none was given back within {timeout:g} s",
+                    "release handles when their results are read; if it happens again the device hangs",
+                )
+        return self._slots.take(timeout)
+
+    def _reap(self) -> bool:
+        """Give back the slots of late steps that have ended; whether there are others."""
+        if self.deadlines is None:
+            return False
+        with self.lock:
+            for slot in self.deadlines.reap():
+                self._slots.give(slot)
+            return self.deadlines.parked
 
     def _run(self, slot: int, aside: bool) -> DeviceRun | HostRun:
+        self._tally.count(f"rung {self._chain.plan.decoders[0]}")
         if self._chain.device.captures:
             self._chain.launch(slot)
             return DeviceRun(self._chain, slot)
         if not aside:
             self.settle()
             return HostRun.ended(self._chain.launch(slot))
-        if self._worker is None:
-            self._worker = ThreadPoolExecutor(1, "videoscene_rt")
         return HostRun(self._worker.submit(self._chain.launch, slot))
 
-    def _handle(self, run: DeviceRun | HostRun, slot: int, inputs: dict[str, Any], started: int, given: Any) -> Handle:
-        self._number += 1
+    def _split_run(self, slot: int, deadline: Deadline) -> SplitRun:
+        if self.deadlines is None:
+            raise InputError("this pipeline has no ladder", "load it with one: Pipeline.load(bundle, ladder=Ladder())")
+        busy = self.deadlines.parked or any(not other.done for other in self._under_way)
+        return self.deadlines.launch(slot, deadline, busy)
+
+    def _handle(
+        self,
+        run: AnyRun,
+        slot: int,
+        inputs: dict[str, Any],
+        started: int,
+        given: Any,
+        deadline: Deadline | None,
+        watched: Watched | None,
+    ) -> Handle:
+        self.number += 1
         self.newest = slot
         if "num_points" in inputs:
             count = inputs["num_points"]
             self._points = int(count[0]) if isinstance(count, np.ndarray) else None
-        number, seed, points = self._number, self._seed, self._points
+        number, seed, points = self.number, self.seed, self._points
         stamp = given.timestamp_ns if isinstance(given, Scene) else None
+
+        def meet() -> None:
+            assert deadline is not None
+            assert self.deadlines is not None
+            self.deadlines.meet(run, deadline)  # type: ignore[arg-type]
 
         def collect(handle: Handle) -> Result:
             inputs.clear()  # device arrays were kept until here
-            invalid, timestep = (int(value) for value in self._chain.slots[slot].status)
+            outcome, timestep = self._outcome(run, slot)
+            if watched is not None and run.done:
+                watched.end()
+            self._tally.count(outcome.status)
             step = Step(
                 number=number,
-                status="invalid" if invalid else "ok",
+                status=outcome.status,
                 timestep=timestep,
                 seed=seed,
                 num_points=points,
@@ -145,40 +249,80 @@ class Stepper:
                 started_ns=started,
                 finished_ns=time.monotonic_ns(),
                 timings_ms=run.times,
+                rung=outcome.rung,
+                reason=outcome.reason,
+                reloads=self.reloads,
             )
-            return self._result(step, slot, handle)
+            return self._result(step, slot, handle, timestep != UNKNOWN_TIMESTEP)
 
-        return Handle(run, collect, lambda reader: self._release(run, slot, reader))
+        def release(reader: int | None) -> None:
+            self._release(run, slot, reader)
 
-    def _result(self, step: Step, slot: int, handle: Handle) -> Result:
+        return Handle(run, collect, release) if deadline is None else DeadlineHandle(run, meet, collect, release)  # type: ignore[arg-type]
+
+    def _outcome(self, run: AnyRun, slot: int) -> tuple[Outcome, int]:
+        """What became of a step, and the timestep, if it was refined in time."""
+        split = run if isinstance(run, (DeviceSplitRun, HostSplitRun)) else None
+        refined = split is None or not (split.late or split.rung == COARSE)
+        status = self._chain.slots[slot].status
+        nonfinite, timestep = (int(value) for value in status) if refined else (0, UNKNOWN_TIMESTEP)
+        if split is not None and self.deadlines is not None:
+            with self.lock:
+                return self.deadlines.outcome(split, nonfinite), timestep
+        if nonfinite:
+            return Outcome("invalid", COARSE, nonfinite_words(nonfinite)), timestep
+        return Outcome("ok", self._chain.plan.decoders[0]), timestep
+
+    def _result(self, step: Step, slot: int, handle: Handle, ended: bool) -> Result:
+        """The arrays of a step; the coarse frames in place of the refined ones where those are not to be had.
+
+        Args:
+            ended: everything of the step has been computed; else nothing but the rendering is looked at.
+        """
         chain = self._chain
+        split = None if ended or self.deadlines is None else self.deadlines.split
 
         def stale() -> str:
             if self._closed:
                 return f"the result of step {step.number} went with its pipeline, which is closed"
             return f"the result of step {step.number} was given back for a later step" if handle.released else ""
 
+        def shown(found: Mapping[str, Any]) -> dict[str, Any]:
+            frames = "coarse" if step.rung == COARSE else "frames"
+            return {name: found[frames if name == "frames" else name] for name in RESULTS}
+
+        def download() -> dict[str, Any]:
+            return shown(chain.download(slot) if split is None else split.download(slot))
+
         if chain.device.kind == "cpu":
-            return Result(step, {name: chain.download(slot)[name] for name in RESULTS}, stale)
+            return Result(step, download(), stale)
         from videoscene_rt.engines.cuda.array import DeviceArray
 
         place = chain.slots[slot]
+        made, stream = (place.done, chain.lanes[0]) if split is None else (split.rendered[slot], split.stream)
+        names = [name for name in RESULTS if split is None or name != "frames"]
         arrays = {
-            name: DeviceArray(chain.device, chain.view(name, slot), place.done, chain.lanes[0], place.readers.add)  # type: ignore[arg-type]
-            for name in RESULTS
+            name: DeviceArray(chain.device, chain.view(name, slot), made, stream, place.readers.add)  # type: ignore[arg-type]
+            for name in names
         }
-        return Result(step, arrays, stale, lambda: chain.download(slot))
+        return Result(step, shown(arrays), stale, download)
 
-    def _release(self, run: DeviceRun | HostRun, slot: int, reader: int | None) -> None:
+    def _release(self, run: AnyRun, slot: int, reader: int | None) -> None:
+        if reader is not None:
+            self._chain.slots[slot].readers.add(reader)
+        if isinstance(run, (DeviceSplitRun, HostSplitRun)):
+            with self.lock:
+                if self.deadlines is not None:
+                    self.deadlines.park(slot, run)
+                    self._reap()
+            return
         if isinstance(run, HostRun):
             with suppress(Exception):  # what went wrong in it was its handle's to say
                 run.wait(None)
-        if reader is not None:
-            self._chain.slots[slot].readers.add(reader)
         self._slots.give(slot)
 
     def _draw(self, seed: int) -> None:
         self.settle()
         for name, array in draw_noise(self._preset, seed, self._noise).items():
             self._chain.write(name, array)
-        self._seed = seed
+        self.seed = seed

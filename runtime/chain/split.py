@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 
 from videoscene_rt.chain.chain import Chain
 from videoscene_rt.chain.description import Stage
+from videoscene_rt.chain.download import Arrays, Downloader
 from videoscene_rt.chain.program import Program
 from videoscene_rt.chain.schedule import Placed, Schedule
 from videoscene_rt.engines.device import Event
@@ -14,11 +16,8 @@ from videoscene_rt.engines.engine import Context
 from videoscene_rt.engines.errors import BackendError
 
 RENDER = "render"
-
-
-def refinements(chain: Chain) -> dict[str, Schedule]:
-    """By rung, best first, the schedule of what comes after rendering: one entry for each decoder that the chain has."""
-    return {"full": without(chain.schedule, RENDER)}
+RENDERED = ("coarse", "depth", "hole_mask")
+"""The results that rendering writes."""
 
 
 def without(schedule: Schedule, stage: str) -> Schedule:
@@ -54,7 +53,7 @@ class SplitStep:
         BackendError: there is not enough memory.
 
     Attributes:
-        rungs: what `refine` can do, best first.
+        rungs: what `refine` can do: one for each decoder of the chain.
         rendered: by slot, the event after rendering.
     """
 
@@ -62,17 +61,19 @@ class SplitStep:
         self._chain = chain
         device = chain.device
         self.stream = device.new_stream(device.priorities[1] if priority is None else priority)
-        self._schedules = refinements(chain)
-        self.rungs = tuple(self._schedules)
+        self._schedules = {name: without(whole, RENDER) for name, whole in chain.step_schedules.items()}
+        self.rungs: tuple[str, ...] = tuple(self._schedules)
         self.rendered: tuple[Event, ...] = tuple(device.event(timing=True) for _ in chain.slots)
         render = next(stage for stage in chain.plan.stages if stage.name == RENDER)
         scratch = chain.scratch_bytes(render)
         self._scratch = device.block(scratch) if scratch else None
+        results = tuple(chain.plan.buffer(name) for name in RENDERED)
+        self._downloader = Downloader(device, results, device.new_stream())
         device.synchronize()
         self._render = [
             Program(device, _alone(render), {RENDER: self._context(render, n)}, (self.stream,)) for n in self._slots
         ]
-        self._refine = {
+        self._refine: dict[str, list[Program]] = {
             rung: [Program(device, schedule, self._contexts(schedule, n), chain.lanes) for n in self._slots]
             for rung, schedule in self._schedules.items()
         }
@@ -105,6 +106,16 @@ class SplitStep:
         main.record(chosen.done)
         return times
 
+    def download(self, slot: int) -> Arrays:
+        """What rendering gave, on the host, as soon as it is done: views, valid until the slot's next step.
+
+        Raises:
+            BackendError: the rendering failed.
+        """
+        rendered = copy.copy(self._chain.slots[slot])
+        rendered.done = self.rendered[slot]
+        return self._downloader.download(rendered, {})
+
     @property
     def _slots(self) -> range:
         return range(len(self._chain.slots))
@@ -114,9 +125,9 @@ class SplitStep:
         return self._chain.context(stage, slot, pointer)
 
     def _contexts(self, schedule: Schedule, slot: int) -> Mapping[str, Context]:
-        """Those of the whole step: a slot's step runs whole or in two, never both."""
-        whole = self._chain.slots[slot].program.contexts
-        return {placed.stage: whole[placed.stage] for placed in schedule.placed}
+        """Those of the whole steps: a slot's step runs in one of these ways at a time."""
+        known = self._chain.slots[slot].program.contexts
+        return {placed.stage: known[placed.stage] for placed in schedule.placed}
 
 
 def _alone(stage: Stage) -> Schedule:

@@ -114,7 +114,7 @@ def _report(request: RunRequest, scene: Scene, pipeline: Pipeline, result: Resul
     given = request.scene
     points = PointCounts(given=given.num_points, used=scene.num_points)
     checks = Checks(
-        status=result.status,
+        status="ok" if result.status == "ok" else "invalid",
         hole_fraction=tuple(float(mask.mean()) for mask in result.hole_mask),
         ranges=_ranges(request, pipeline, result),
     )

@@ -1,0 +1,64 @@
+"""What became of a pipeline's steps, in numbers."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Since the pipeline was loaded; reloading does not begin anew.
+
+    Attributes:
+        ok, degraded, late, invalid: results by their status.
+        failed: steps with a deadline that ended in an error.
+        dropped: refinements that ended after their deadline; nobody was given their frames.
+        busy: steps that were rendered only since an earlier one still ran.
+        rungs: how many steps began on each rung; those without a deadline are on the pipeline's own decoder's.
+        downs, ups: moves on the ladder.
+        rung: where it stands; None without a ladder.
+        p99_ms: of each rung that is measured, from launch to end, in milliseconds.
+        hangs: steps that the watchdog reported.
+        reloads: bundles that were swapped in.
+    """
+
+    ok: int
+    degraded: int
+    late: int
+    invalid: int
+    failed: int
+    dropped: int
+    busy: int
+    rungs: Mapping[str, int]
+    downs: int
+    ups: int
+    rung: str | None
+    p99_ms: Mapping[str, float]
+    hangs: int
+    reloads: int
+
+
+class Tally:
+    """Counts by name, from several threads."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def count(self, name: str) -> None:
+        """One more."""
+        with self._lock:
+            self._counts[name] += 1
+
+    def of(self, name: str) -> int:
+        """How many."""
+        with self._lock:
+            return self._counts[name]
+
+    def under(self, prefix: str) -> dict[str, int]:
+        """Every count whose name begins so, by the rest of its name."""
+        with self._lock:
+            return {name[len(prefix) :]: count for name, count in self._counts.items() if name.startswith(prefix)}

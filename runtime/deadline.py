@@ -1,0 +1,190 @@
+"""Steps with a deadline: the rung chosen before the launch, what became of it, and the refinements that came too late."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from videoscene_rt.chain.chain import Chain
+from videoscene_rt.chain.split import SplitStep
+from videoscene_rt.counters import Tally
+from videoscene_rt.engines.errors import BackendError, InputError
+from videoscene_rt.handle import Handle
+from videoscene_rt.ladder import COARSE, Ladder
+from videoscene_rt.ladder_climb import LadderClimb
+from videoscene_rt.result import Result, Status
+from videoscene_rt.split_run import Deadline, DeviceSplitRun, HostSplitRun, SplitRun, failed
+from videoscene_rt.worker import Worker
+
+_LONGEST_S = 86_400.0
+LADDER_SLOTS = 2
+
+
+def checked_deadline(seconds: Any, begun: float) -> Deadline:
+    """A deadline so many seconds after the call.
+
+    Raises:
+        InputError: it is no number from 0 to a day.
+    """
+    right = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if not (right and isfinite(seconds) and 0 <= seconds <= _LONGEST_S):
+        raise InputError(f"deadline must be seconds from the call, from 0 to {_LONGEST_S:,.0f}, not {seconds!r}")
+    return Deadline(begun, begun + seconds)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a result is, for its `Step`: the status, the rung that its frames are of, and why."""
+
+    status: Status
+    rung: str
+    reason: str = ""
+
+
+class DeadlineHandle(Handle):
+    """A step with a deadline: its result is there at the deadline, refined or not."""
+
+    def __init__(
+        self,
+        run: SplitRun,
+        meet: Callable[[], None],
+        collect: Callable[[Handle], Result],
+        release: Callable[[int | None], None],
+    ) -> None:
+        super().__init__(run, collect, release)
+        self._meet = meet
+
+    def result(self, timeout: float | None = None) -> Result:
+        """The step's result, at its deadline at the latest.
+
+        Raises:
+            BackendError: the step failed, or not even the coarse frames were there in time.
+        """
+        if self._result is None:
+            self._meet()
+            self._result = self._collect(self)
+        return self._result
+
+
+class Deadlines:
+    """A chain's steps with deadlines. Its methods are called under the stepper's lock, but for `meet`.
+
+    Args:
+        chain: it has two slots: where one is busy with a late step, the other one still renders.
+        ladder: the data.
+        tally: counts.
+
+    Raises:
+        BackendError: there is not enough memory.
+
+    Attributes:
+        split: the step in two.
+        climb: where on the ladder it stands.
+        worker: runs, where the host is the device, whatever uses the chain's inner buffers, one after the other.
+    """
+
+    def __init__(self, chain: Chain, ladder: Ladder, tally: Tally) -> None:
+        self.split = SplitStep(chain)
+        self.climb = LadderClimb(ladder, (*self.split.rungs, COARSE))
+        self._chain = chain
+        self._ladder = ladder
+        self._tally = tally
+        self._parked: list[tuple[int, SplitRun]] = []
+        self._render = Worker("videoscene_rt coarse")
+        self.worker = Worker("videoscene_rt")
+
+    @property
+    def parked(self) -> bool:
+        """Whether a slot is held by a step that nobody waits for any more."""
+        return bool(self._parked)
+
+    def launch(self, slot: int, deadline: Deadline, busy: bool) -> SplitRun:
+        """Choose a rung and put the step onto the device, or onto two threads."""
+        if busy:
+            self._tally.count("busy")
+        rung = self.climb.choose(deadline.left_s * 1e3, busy)
+        self._tally.count(f"rung {rung}")
+        if self._chain.device.captures:
+            return DeviceSplitRun(self._chain, self.split, slot, rung)
+        return HostSplitRun(self.split, slot, rung, self._render, self.worker)
+
+    def meet(self, run: SplitRun, deadline: Deadline) -> None:
+        """Wait for a step until its deadline, and beyond it for nothing but the coarse frames; `SplitRun.late` says what came of it.
+
+        Raises:
+            BackendError: it failed, or there are no coarse frames even after the grace.
+        """
+        ended = run.wait(deadline.left_s)
+        run.late = not ended or (run.rung == COARSE and deadline.passed)
+        if not ended and not run.rendered(self._ladder.grace_ms / 1e3):
+            raise BackendError(
+                f"{(time.monotonic() - deadline.at) * 1e3:.0f} ms after the deadline not even the coarse frames were there",
+                "give a longer deadline; if it happens again the device hangs: end the process and begin anew",
+            )
+
+    def outcome(self, run: SplitRun, nonfinite: int) -> Outcome:
+        """What a step's result is; and the ladder is told how long it took.
+
+        Args:
+            run: of the step, whose deadline was met or has passed.
+            nonfinite: values of z_0 that are not, where the step has been refined.
+        """
+        self.climb.observe(run.rung, run.elapsed_ms)
+        run.observed = True
+        best = self.climb.rungs[0]
+        if run.late:
+            return Outcome("late", COARSE, f"rung {run.rung} had not ended at the deadline")
+        if run.rung == COARSE:
+            return Outcome(
+                "degraded", COARSE, "rendered only: nothing better fitted the deadline, or an earlier step still ran"
+            )
+        if nonfinite:
+            return Outcome("invalid", COARSE, nonfinite_words(nonfinite))
+        if run.rung != best:
+            return Outcome("degraded", run.rung, f"rung {best} did not fit the deadline")
+        return Outcome("ok", run.rung)
+
+    def park(self, slot: int, run: SplitRun) -> None:
+        """A step's result is no longer needed: its slot is free when the step has ended, see `reap`."""
+        self._parked.append((slot, run))
+
+    def reap(self) -> list[int]:
+        """The slots of parked steps that have ended since; what late ones computed is dropped."""
+        ended = [each for each in self._parked if _over(each[1])]
+        self._parked = [each for each in self._parked if each not in ended]
+        for _, run in ended:
+            if run.late:
+                self._tally.count("dropped")
+                if not failed(run):
+                    (self.climb.correct if run.observed else self.climb.observe)(run.rung, run.took_ms)
+        return [slot for slot, _ in ended]
+
+    def settle(self) -> None:
+        """Wait for the parked steps."""
+        for _, run in self._parked:
+            failed(run)  # waits
+
+    def bind_again(self) -> None:
+        """The chain's buffers have been bound to other memory: so are those of the step in two."""
+        self.split = SplitStep(self._chain)
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self._render.shutdown()
+        self.worker.shutdown()
+
+
+def nonfinite_words(count: int) -> str:
+    """Why a step is invalid."""
+    return f"z_0: {count:,} value{'s are' if count > 1 else ' is'} not finite; the frames are the coarse ones"
+
+
+def _over(run: SplitRun) -> bool:
+    """Whether it has ended, or the device says that it cannot any more."""
+    try:
+        return run.done
+    except Exception:  # a fault of the device: the next step is told
+        return True

@@ -1,0 +1,172 @@
+"""The watchdog: a thread of its own that reports steps which do not end, while whoever waits for them can say nothing."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, Protocol
+
+from videoscene_rt.engines.errors import InputError
+
+_LOG = logging.getLogger("videoscene_rt")
+
+
+@dataclass(frozen=True)
+class Hang:
+    """A step that has not ended.
+
+    Attributes:
+        step: its number.
+        seconds: for how long it has run.
+        device: on what, as the driver names it.
+    """
+
+    step: int
+    seconds: float
+    device: str
+
+    def __str__(self) -> str:
+        return f"step {self.step} has not ended for {self.seconds:.3g} s on {self.device}: the device hangs, or is far too slow"
+
+
+OnHang = Callable[[Hang], None]
+
+
+class _Run(Protocol):
+    @property
+    def done(self) -> bool:
+        """Whether it has ended; whatever is raised here is its caller's to see."""
+
+
+class _Device(Protocol):
+    @property
+    def name(self) -> str:
+        """As the driver names it."""
+
+    def use(self) -> None:
+        """Make it the calling thread's."""
+
+
+class Watched:
+    """A step that the watchdog watches, from before it is launched."""
+
+    def __init__(self, step: int, device: _Device) -> None:
+        self.step = step
+        self.device = device
+        self.started = time.monotonic()
+        self.run: _Run | None = None
+        self.over = False
+        self.reported = False
+
+    def end(self) -> None:
+        """It has ended, or failed. A second time does nothing."""
+        if self.reported and not self.over:
+            _LOG.warning("step %d has ended after %.3g s", self.step, time.monotonic() - self.started)
+        self.over, self.run = True, None
+
+    def still_runs(self) -> bool:
+        """Ask its run, from the watchdog's thread."""
+        run = self.run
+        if run is not None:
+            self.device.use()
+            if run.done:
+                self.over = True
+        return not self.over
+
+
+def checked_limit(seconds: Any) -> float:
+    """A limit in seconds.
+
+    Raises:
+        InputError: it is no number above 0.
+    """
+    right = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if not (right and isfinite(seconds) and seconds > 0):
+        raise InputError(f"hang_s must be seconds above 0, or None, not {seconds!r}")
+    return float(seconds)
+
+
+class Watchdog:
+    """Reports each step that takes longer than a limit, once: a line of the logger ``videoscene_rt``, and a call.
+
+    Args:
+        limit_s: seconds.
+        on_hang: called on the watchdog's thread.
+
+    Attributes:
+        hangs: how many it has reported.
+    """
+
+    def __init__(self, limit_s: float, on_hang: OnHang | None = None) -> None:
+        self.hangs = 0
+        self._limit_s = limit_s
+        self._on_hang = on_hang
+        self._watched: dict[tuple[int, int], Watched] = {}
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def watch(self, place: tuple[int, int], step: int, device: _Device) -> Watched:
+        """Watch a step; it takes the place of the last one there, whose event its own will use.
+
+        Args:
+            place: which pipeline's chain and which slot.
+            step: its number.
+            device: it runs on.
+        """
+        watched = Watched(step, device)
+        with self._changed:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._serve, name="videoscene_rt watchdog", daemon=True)
+                self._thread.start()
+            idle = not self._watched
+            self._watched[place] = watched
+            if idle:
+                self._changed.notify()
+        return watched
+
+    def close(self) -> None:
+        """Watch no more."""
+        with self._changed:
+            self._closed = True
+            self._watched.clear()
+            self._changed.notify()
+
+    def _serve(self) -> None:
+        while True:
+            with self._changed:
+                if self._closed:
+                    return
+                self._watched = {place: each for place, each in self._watched.items() if not each.over}
+                running = [each for each in self._watched.values() if not each.reported]
+                now = time.monotonic()
+                due = [each for each in running if now - each.started >= self._limit_s]
+                if not due:
+                    first = min((each.started for each in running), default=None)
+                    # Reported ones are looked at now and then, so that what they hold is let go when they end.
+                    rest = self._limit_s if self._watched else None
+                    self._changed.wait(rest if first is None else first + self._limit_s - now)
+                    continue
+            for each in due:
+                self._look(each)
+
+    def _look(self, watched: Watched) -> None:
+        try:
+            runs = watched.still_runs()
+        except Exception:  # a fault of the device: the step's caller is told by its own call
+            watched.end()
+            return
+        if not runs:
+            return
+        watched.reported = True
+        self.hangs += 1
+        hang = Hang(watched.step, time.monotonic() - watched.started, watched.device.name)
+        _LOG.error("%s", hang)
+        if self._on_hang is not None:
+            with suppress(Exception):
+                self._on_hang(hang)
