@@ -98,8 +98,9 @@ class Bundle:
             data = read_plain(path, nbytes + _NPY_HEADER_LIMIT)
             # What the header declares is compared before memory is taken for it.
             shape, dtype, start = _npy_header(data)
-        except (OSError, ValueError, EOFError, RecursionError, MemoryError) as error:
-            raise InputError(f"{path} is not a NumPy array: {' '.join(str(error).split())}", _AGAIN) from error
+        except Exception as error:  # NumPy raises many types on damaged headers, tokenize's among them
+            reason = " ".join(str(error).split())[:_SHOWN]
+            raise InputError(f"{path} is not a NumPy array: {reason}", _AGAIN) from error
         if shape != expected or dtype != np.dtype("<f4") or len(data) != start + nbytes:
             raise InputError(f"{path} is not float32{list(expected)}", _AGAIN)
         prompt = np.frombuffer(data, dtype, offset=start).reshape(expected).astype(np.float32)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from videoscene_rt.engines.errors import InputError
 
+_LONGEST = 200
+"""Characters of an error's words that are shown: NumPy's and zipfile's may quote what they read."""
+
 
 def regular_file(path: str | Path) -> Path:
     """``path``, if it is a regular file (a pipe or a device could block or never end); InputError otherwise."""
@@ -36,4 +39,5 @@ def reason(error: BaseException) -> str:
     """The system's words for an error, without the path (which the message already names)."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+    words = " ".join(str(error).split()) or type(error).__name__
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
