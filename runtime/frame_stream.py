@@ -46,7 +46,7 @@ class Frames:
     Attributes:
         first, stop: the frames are first … stop − 1 of the video.
         ready_ms: from the call of `Pipeline.stream` until they were ready; on a GPU, until the host saw that, so ask for them at once.
-        status: "ok"; "invalid" if the student's result was not finite, and then no frame of this stream means anything.
+        status: "ok"; "invalid" if the student's result was not finite, and then these are the coarse frames, as all of this stream are.
         array: uint8[n,H,W,3] RGB, without a copy: NumPy's on the CPU; on a GPU one that others take through DLPack, ordered by an event.
     """
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from videoscene_rt.chain.arena import ArenaPlan
 from videoscene_rt.chain.arrays import taken
 from videoscene_rt.chain.chain import MEMORY_MODES, Chain, MemoryMode
 from videoscene_rt.chain.noise import NoiseMode, checked_mode, checked_seed
-from videoscene_rt.chain.plan import plan_chain
+from videoscene_rt.chain.plan import plan_chain, step_way, stream_way_name
 from videoscene_rt.chain.program import StageTime
 from videoscene_rt.chain.schedule import Schedule
 from videoscene_rt.counters import Counters, Tally
@@ -26,6 +26,8 @@ from videoscene_rt.engines.backends import open_backend
 from videoscene_rt.engines.bundle import Bundle, OnVerified
 from videoscene_rt.engines.engine import Backend, TensorView
 from videoscene_rt.engines.errors import InputError
+from videoscene_rt.engines.halves import HALVES, Half
+from videoscene_rt.frame_stream import FrameStream
 from videoscene_rt.handle import Handle
 from videoscene_rt.ladder import Ladder
 from videoscene_rt.result import Result
@@ -72,7 +74,7 @@ class Pipeline:
         self._stepper = Stepper(chain, self.preset, noise, seed, **told)  # type: ignore[arg-type]
         self._one_step = threading.Lock()
         self._last_lock = threading.Lock()
-        self._last: Handle | None = None
+        self._last: list[Handle] = []
 
     @classmethod
     def load(
@@ -89,6 +91,9 @@ class Pipeline:
         priority: int = 0,
         capture: bool = True,
         memory: MemoryMode = "auto",
+        encoder: Half | None = None,
+        decoder: Half | Literal["both"] | None = None,
+        streaming: bool = True,
         ladder: Ladder | None = None,
         hang_s: float | None = 60.0,
         on_hang: OnHang | None = None,
@@ -108,6 +113,9 @@ class Pipeline:
             priority: of every stream on a GPU: CUDA's number, where the smaller goes first; 0 is the lowest.
             capture: replay a step as one CUDA graph; False runs it stage by stage.
             memory: "auto"; "mapped" (inputs and results in host memory that the GPU addresses); "copied". See docs/chain.md.
+            encoder, decoder: "full" (the published autoencoder's) or "tiny", as the bundle has them; None takes the one that the bundle
+                names first. ``decoder="both"`` loads every decoder that it has, and `step`, `submit` and `stream` can choose.
+            streaming: prepares `stream`; on a GPU each chunk is captured as a graph of its own beside the step's.
             ladder: prepares steps with deadlines, see `step`; they need two slots.
             hang_s: a step that has not ended after so many seconds is reported by a thread of its own: a line of the logger
                 ``videoscene_rt``, and on_hang. None watches nothing.
@@ -129,10 +137,15 @@ class Pipeline:
             raise InputError(
                 "a ladder needs two slots: while a late step holds one, the other one still renders", "slots=2"
             )
+        for half, known in ((encoder, HALVES), (decoder, (*HALVES, "both"))):
+            if half is not None and half not in known:
+                what = "encoder" if known is HALVES else "decoder"
+                raise InputError(f"there is no {what} {half!r}", f"choose one of {', '.join(known)}")
         watchdog = None if hang_s is None else Watchdog(checked_limit(hang_s), on_hang)
         opened = open_backend(backend, precision, threads)
         verified = Bundle.open(bundle, on_verified)
-        plan = plan_chain(verified.manifest, timestep)
+        decoders = verified.manifest.decoders if decoder == "both" else () if decoder is None else (decoder,)
+        plan = plan_chain(verified.manifest, timestep, encoder=encoder, decoders=decoders, streaming=streaming)
         chain = Chain(plan, verified, opened, slots=slots, priority=priority, capture=capture, memory=memory)
         chain.write("prompt", verified.prompt())
         if timestep is not None:
@@ -166,6 +179,11 @@ class Pipeline:
         return self.chain.schedule
 
     @property
+    def decoders(self) -> tuple[Half, ...]:
+        """Those that are loaded, "full" or "tiny"; the first one runs where nobody says which."""
+        return self.chain.plan.decoders
+
+    @property
     def counters(self) -> Counters:
         """What became of the steps so far."""
         tally, deadlines = self._tally, self._stepper.deadlines
@@ -192,6 +210,7 @@ class Pipeline:
         deadline: float | None = None,
         seed: int | None = None,
         stream: Any = None,
+        decoder: Half | None = None,
     ) -> Result:
         """Refine one scene, and wait for it.
 
@@ -204,6 +223,7 @@ class Pipeline:
             seed: draw new noise first; it stays for the following steps.
             stream: on which device arrays are made: its handle, or cuda.core's, torch's or CuPy's object. The copies wait for it, and it
                 waits for them, so the arrays may be overwritten on it.
+            decoder: one of `decoders`; None takes the first. With a deadline the ladder chooses.
 
         Returns:
             Views of the chain's memory, valid until the next `step` or `submit`; `Result.copy` detaches them.
@@ -214,18 +234,20 @@ class Pipeline:
             BackendError: a graph failed, every slot is held by a handle, or long after a deadline not even the coarse frames are there.
         """
         until = None if deadline is None else checked_deadline(deadline, time.monotonic())
+        if until is not None and decoder is not None:
+            raise InputError("with a deadline the ladder chooses the decoder", "leave one of the two out")
+        way = self._step_way(decoder)
         with self._one_step:
             self._forget_last()
             patience = _PATIENCE_S if until is None else until.left_s
-            handle = self._begin(scene, seed, stream, patience, aside=False, deadline=until)
+            handle, _ = self._begin(scene, seed, stream, patience, aside=False, deadline=until, way=way)
             try:
                 result = handle.result()
             except BaseException:
                 self._tally.count("failed")
                 handle.release()
                 raise
-            with self._last_lock:
-                self._last = handle
+            self._remember(handle)
             return result
 
     def submit(
@@ -235,19 +257,57 @@ class Pipeline:
         seed: int | None = None,
         stream: Any = None,
         timeout: float | None = _PATIENCE_S,
+        decoder: Half | None = None,
     ) -> Handle:
         """Begin to refine one scene and return at once. On the CPU a thread runs what was submitted, in order.
 
         Args:
-            scene, seed, stream: see `step`. Device arrays must stay as they are until the step has ended, unless ``stream`` is given.
+            scene, seed, stream, decoder: see `step`. Device arrays must stay as they are until the step has ended, unless ``stream``
+                is given.
             timeout: seconds to wait for a slot that no handle holds; 0 refuses at once, None waits for as long as it takes.
 
         Raises:
             InputError: see `step`.
             BackendError: no slot became free in time.
         """
+        way = self._step_way(decoder)
         self._forget_last()
-        return self._begin(scene, seed, stream, timeout, aside=True)
+        return self._begin(scene, seed, stream, timeout, aside=True, way=way)[0]
+
+    def stream(
+        self,
+        scene: Scene | Mapping[str, Any],
+        *,
+        seed: int | None = None,
+        stream: Any = None,
+        timeout: float | None = _PATIENCE_S,
+        decoder: Half | None = None,
+    ) -> FrameStream:
+        """Begin to refine one scene and hand out its frames chunk by chunk, each while the next is computed.
+
+            with pipeline.stream(scene) as stream:
+                for frames in stream:
+                    show(frames.first, frames.host())
+
+        Args:
+            scene, seed, stream, timeout, decoder: see `submit`.
+
+        Returns:
+            An iterator over `videoscene_rt.frame_stream.Frames`, to be closed. When all frames were handed out they stay valid until the
+            next `step`, `submit` or `stream`.
+
+        Raises:
+            InputError: see `step`; or the pipeline was loaded without streaming.
+            BackendError: no slot became free in time.
+        """
+        begun = time.monotonic_ns()
+        plan, chosen = self.chain.plan, self._decoder(decoder)
+        name = stream_way_name(chosen)
+        if all(way.name != name for way in plan.ways):
+            raise InputError("this pipeline was loaded without streaming", "Pipeline.load(bundle, streaming=True)")
+        self._forget_last()
+        handle, stepper = self._begin(scene, seed, stream, timeout, aside=True, way=name)
+        return FrameStream(stepper.stream(handle, begun), self._remember)
 
     def bind(self, name: str, array: Any) -> None:
         """Let the chain use your memory for an input, in place, from the next step on; nothing can be given for it any more.
@@ -331,17 +391,39 @@ class Pipeline:
         *,
         aside: bool,
         deadline: Deadline | None = None,
-    ) -> Handle:
+        way: str | None = None,
+    ) -> tuple[Handle, Stepper]:
         while True:
             _ = self.chain  # raises where it is closed
+            stepper = self._stepper
             try:
-                return self._stepper.begin(scene, seed, stream, timeout, aside=aside, deadline=deadline)
+                return stepper.begin(scene, seed, stream, timeout, aside=aside, deadline=deadline, way=way), stepper
             except SupersededError:  # another bundle was swapped in meanwhile: the step is begun there
                 continue
 
-    def _forget_last(self) -> None:
-        """Give back the slot of the last `step`, whose result ends here."""
+    def _decoder(self, decoder: Half | None) -> Half:
+        if decoder is None:
+            return self.decoders[0]
+        if decoder not in self.decoders:
+            raise InputError(
+                f"decoder {decoder!r} is not loaded; {' and '.join(self.decoders)} is",
+                'Pipeline.load(…, decoder="both")',
+            )
+        return decoder
+
+    def _step_way(self, decoder: Half | None) -> str | None:
+        """The way of a whole step; None is the chain's own."""
+        chosen = self._decoder(decoder)
+        return None if chosen == self.decoders[0] else step_way(chosen)
+
+    def _remember(self, handle: Handle) -> None:
+        """The slot of a step whose result stays valid until the next one begins."""
         with self._last_lock:
-            last, self._last = self._last, None
-        if last is not None:
-            last.release()
+            self._last.append(handle)
+
+    def _forget_last(self) -> None:
+        """Give back the slots of the last `step`, and of streams that were read to their end: their results end here."""
+        with self._last_lock:
+            last, self._last = self._last, []
+        for handle in last:
+            handle.release()

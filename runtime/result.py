@@ -35,6 +35,7 @@ class Step:
         rung: what the frames are of: the decoder "full" or "tiny", or "coarse"; see `videoscene_rt.ladder.RUNGS`.
         reason: why the status is not "ok", in words; else "".
         reloads: how many bundles had been swapped in before: every number of this step is of the same one.
+        first_frames_ms: of a streamed step, from the call until its first frames were ready (on a GPU: were seen to be); else None.
     """
 
     number: int
@@ -49,6 +50,7 @@ class Step:
     rung: str = "full"
     reason: str = ""
     reloads: int = 0
+    first_frames_ms: float | None = None
 
     @property
     def timestamp_ns(self) -> int:

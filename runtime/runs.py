@@ -14,11 +14,6 @@ Times = dict[str, float]
 class DeviceRun:
     """`videoscene_rt.handle.Run`: a slot's step, put onto the device."""
 
-    @property
-    def first_frames_ns(self) -> int | None:
-        """When the first frames of a streamed step were ready; None for others."""
-        return None
-
     def __init__(self, chain: Chain, slot: int) -> None:
         self._chain = chain
         self._slot = chain.slots[slot]
@@ -47,11 +42,6 @@ class DeviceRun:
 
 class HostRun:
     """`videoscene_rt.handle.Run`: a step on a thread of the host, or one that has run already."""
-
-    @property
-    def first_frames_ns(self) -> int | None:
-        """See `DeviceRun.first_frames_ns`."""
-        return None
 
     def __init__(self, future: Future[Times]) -> None:
         self._future = future

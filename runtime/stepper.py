@@ -18,6 +18,7 @@ from videoscene_rt.counters import Tally
 from videoscene_rt.deadline import DeadlineHandle, Deadlines, Outcome, nonfinite_words
 from videoscene_rt.engines.errors import BackendError, InputError
 from videoscene_rt.engines.preset import Preset
+from videoscene_rt.frame_stream import StreamSource
 from videoscene_rt.handle import Handle, stream_handle
 from videoscene_rt.ladder import COARSE
 from videoscene_rt.result import UNKNOWN_TIMESTEP, Result, Step
@@ -25,6 +26,7 @@ from videoscene_rt.runs import DeviceRun, HostRun
 from videoscene_rt.scenes.scene import Scene
 from videoscene_rt.slot_pool import SlotPool
 from videoscene_rt.split_run import Deadline, DeviceSplitRun, HostSplitRun, SplitRun
+from videoscene_rt.stream_runs import DeviceStreamRun, HostStreamRun
 from videoscene_rt.watchdog import Watchdog, Watched
 from videoscene_rt.worker import Worker
 
@@ -94,10 +96,12 @@ class Stepper:
         *,
         aside: bool,
         deadline: Deadline | None = None,
+        way: str | None = None,
     ) -> Handle:
         """Begin a step; see `Pipeline.step` and `Pipeline.submit`.
 
         Args:
+            way: another way of the chain's plan than the whole step; with chunks, the handle's run is a `StreamRun`.
             aside: where the host is the device: on a thread, instead of here and now.
             deadline: of its result.
 
@@ -124,8 +128,8 @@ class Stepper:
                 if seed is not None:
                     self._draw(seed)  # after everything was checked: a refused step leaves the noise as it was
                 chain.upload(arrays, slot, after)
-                run = self._run(slot, aside) if deadline is None else self._split_run(slot, deadline)
-                handle = self._handle(run, slot, inputs, started, given, deadline, watched)
+                run = self._run(slot, aside, way) if deadline is None else self._split_run(slot, deadline)
+                handle = self._handle(run, slot, inputs, started, given, deadline, watched, way)
                 self._under_way = [*(other for other in self._under_way if not other.done), handle]
                 if watched is not None:
                     watched.run = run
@@ -194,15 +198,21 @@ class Stepper:
                 self._slots.give(slot)
             return self.deadlines.parked
 
-    def _run(self, slot: int, aside: bool) -> DeviceRun | HostRun:
-        self._tally.count(f"rung {self._chain.plan.decoders[0]}")
-        if self._chain.device.captures:
-            self._chain.launch(slot)
-            return DeviceRun(self._chain, slot)
+    def _run(self, slot: int, aside: bool, way: str | None) -> DeviceRun | HostRun:
+        chain = self._chain
+        self._tally.count(f"rung {chain.plan.decoder_of(way)}")
+        chunks = way is not None and len(chain.plan.way(way).parts) > 1
+        if chain.device.captures:
+            if way is not None and chunks:
+                return DeviceStreamRun(chain, slot, way)
+            chain.launch(slot, way)
+            return DeviceRun(chain, slot)
+        if way is not None and chunks:
+            return HostStreamRun(self._worker, chain, slot, way)
         if not aside:
             self.settle()
-            return HostRun.ended(self._chain.launch(slot))
-        return HostRun(self._worker.submit(self._chain.launch, slot))
+            return HostRun.ended(chain.launch(slot, way))
+        return HostRun(self._worker.submit(chain.launch, slot, way))
 
     def _split_run(self, slot: int, deadline: Deadline) -> SplitRun:
         if self.deadlines is None:
@@ -219,6 +229,7 @@ class Stepper:
         given: Any,
         deadline: Deadline | None,
         watched: Watched | None,
+        way: str | None,
     ) -> Handle:
         self.number += 1
         self.newest = slot
@@ -235,10 +246,11 @@ class Stepper:
 
         def collect(handle: Handle) -> Result:
             inputs.clear()  # device arrays were kept until here
-            outcome, timestep = self._outcome(run, slot)
+            outcome, timestep = self._outcome(run, slot, way)
             if watched is not None and run.done:
                 watched.end()
             self._tally.count(outcome.status)
+            first = run.first_frames_ns if isinstance(run, (DeviceStreamRun, HostStreamRun)) else None
             step = Step(
                 number=number,
                 status=outcome.status,
@@ -252,6 +264,7 @@ class Stepper:
                 rung=outcome.rung,
                 reason=outcome.reason,
                 reloads=self.reloads,
+                first_frames_ms=None if first is None else (first - started) / 1e6,
             )
             return self._result(step, slot, handle, timestep != UNKNOWN_TIMESTEP)
 
@@ -260,7 +273,7 @@ class Stepper:
 
         return Handle(run, collect, release) if deadline is None else DeadlineHandle(run, meet, collect, release)  # type: ignore[arg-type]
 
-    def _outcome(self, run: AnyRun, slot: int) -> tuple[Outcome, int]:
+    def _outcome(self, run: AnyRun, slot: int, way: str | None) -> tuple[Outcome, int]:
         """What became of a step, and the timestep, if it was refined in time."""
         split = run if isinstance(run, (DeviceSplitRun, HostSplitRun)) else None
         refined = split is None or not (split.late or split.rung == COARSE)
@@ -271,7 +284,7 @@ class Stepper:
                 return self.deadlines.outcome(split, nonfinite), timestep
         if nonfinite:
             return Outcome("invalid", COARSE, nonfinite_words(nonfinite)), timestep
-        return Outcome("ok", self._chain.plan.decoders[0]), timestep
+        return Outcome("ok", self._chain.plan.decoder_of(way)), timestep
 
     def _result(self, step: Step, slot: int, handle: Handle, ended: bool) -> Result:
         """The arrays of a step; the coarse frames in place of the refined ones where those are not to be had.
@@ -283,9 +296,7 @@ class Stepper:
         split = None if ended or self.deadlines is None else self.deadlines.split
 
         def stale() -> str:
-            if self._closed:
-                return f"the result of step {step.number} went with its pipeline, which is closed"
-            return f"the result of step {step.number} was given back for a later step" if handle.released else ""
+            return self._stale(step.number, handle)
 
         def shown(found: Mapping[str, Any]) -> dict[str, Any]:
             frames = "coarse" if step.rung == COARSE else "frames"
@@ -306,6 +317,22 @@ class Stepper:
             for name in names
         }
         return Result(step, shown(arrays), stale, download)
+
+    def stream(self, handle: Handle, begun: int) -> StreamSource:
+        """What a streamed step gives, as long as its handle is not released.
+
+        Args:
+            handle: from `begin`, with the way of a stream.
+            begun: the call, on the host's monotonic clock.
+        """
+        number, run = self.number, handle.run
+        return StreamSource(run, handle, begun, lambda: self._stale(number, handle))  # type: ignore[arg-type]
+
+    def _stale(self, number: int, handle: Handle) -> str:
+        """Why a step's arrays are no longer to be had; "" while they are."""
+        if self._closed:
+            return f"the result of step {number} went with its pipeline, which is closed"
+        return f"the result of step {number} was given back for a later step" if handle.released else ""
 
     def _release(self, run: AnyRun, slot: int, reader: int | None) -> None:
         if reader is not None:

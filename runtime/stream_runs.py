@@ -67,7 +67,12 @@ class _Chunks:
 
     def host(self, chunk: int) -> npt.NDArray[np.uint8]:
         """See `StreamRun.host`."""
-        return self._whole.download_frames(self._number, chunk + _BEFORE, self.spans[chunk])
+        return self._whole.download_frames(self._number, chunk + _BEFORE, self.spans[chunk], self.shown)
+
+    @property
+    def shown(self) -> str:
+        """Which result's frames are handed out: the coarse ones where what was computed is not finite."""
+        return "frames" if self.status() == "ok" else "coarse"
 
 
 class DeviceStreamRun(_Chunks, DeviceRun):
@@ -89,7 +94,7 @@ class DeviceStreamRun(_Chunks, DeviceRun):
         from videoscene_rt.engines.cuda.array import DeviceArray
 
         place, chain = self._slot, self._chain
-        view = part_of(chain.view("frames", self._number), (slice(*self.spans[chunk]),))
+        view = part_of(chain.view(self.shown, self._number), (slice(*self.spans[chunk]),))
         made: Any = place.part_done[chunk + _BEFORE]
         device: Any = chain.device
         stream: Any = chain.lanes[0]

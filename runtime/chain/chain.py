@@ -211,14 +211,14 @@ class Chain:
         stream.wait(event)
         self.device.order(stream.handle, before=handle)
 
-    def download_frames(self, slot: int, part: int, span: tuple[int, int]) -> npt.NDArray[Any]:
-        """The refined frames of a part that is done, on the host: a view, valid until the slot's next step.
+    def download_frames(self, slot: int, part: int, span: tuple[int, int], name: str = "frames") -> npt.NDArray[Any]:
+        """Some frames of a result after a part that is done, on the host: a view, valid until the slot's next step.
 
         Raises:
             BackendError: the part failed.
         """
         place = self.slots[slot]
-        return self._downloader.download_frames(place, place.part_done[part], span, self._bound)
+        return self._downloader.download_frames(place, place.part_done[part], name, span, self._bound)
 
     def bind(self, name: str, view: TensorView) -> None:
         """Let the stages use the user's memory for an input, or for the one slot's result, from the next step on.

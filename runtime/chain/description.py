@@ -94,6 +94,7 @@ class Way:
     """Another way through the chain than the whole step: parts, one after the other."""
 
     name: str
+    decoder: Half
     parts: tuple[Part, ...]
 
 
@@ -119,6 +120,10 @@ class ChainPlan:
     def every_stage(self) -> tuple[Stage, ...]:
         """The step's stages and those of the other ways."""
         return (*self.stages, *self.more)
+
+    def decoder_of(self, way: str | None) -> Half:
+        """The decoder of a way, or of the whole step."""
+        return self.decoders[0] if way is None else self.way(way).decoder
 
     def way(self, name: str) -> Way:
         """The way of that name; KeyError if there is none."""

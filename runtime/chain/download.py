@@ -56,13 +56,14 @@ class Downloader:
         return found
 
     def download_frames(
-        self, slot: Slot, made: Event, span: tuple[int, int], bound: Mapping[str, TensorView]
+        self, slot: Slot, made: Event, name: str, span: tuple[int, int], bound: Mapping[str, TensorView]
     ) -> npt.NDArray[Any]:
-        """Some of the refined frames of a step that may still be running, when the event says that they are made.
+        """Some frames of a step that may still be running, when the event says that they are made.
 
         Args:
             slot: whose.
             made: the event.
+            name: "frames" or "coarse".
             span: start and stop.
             bound: see `download`.
 
@@ -70,7 +71,7 @@ class Downloader:
             BackendError: see `download`.
         """
         made.synchronize()
-        buffer = next(buffer for buffer in self._buffers if buffer.name == "frames")
+        buffer = next(buffer for buffer in self._buffers if buffer.name == name)
         view = bound.get(buffer.name) or slot.results[buffer.name].view()
         array = self._in_place(slot, buffer, view, bound)
         if array is not None:

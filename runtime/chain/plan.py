@@ -47,7 +47,7 @@ def plan_chain(
         buffers += needed
         if number > 0:
             stages = (*before, *decode[decoder], watch)
-            ways.append(Way(step_way(decoder), (Part(tuple(stage.name for stage in stages), every),)))
+            ways.append(Way(step_way(decoder), decoder, (Part(tuple(stage.name for stage in stages), every),)))
             more += decode[decoder]
     for decoder in chosen if streaming else ():
         way, (stages_of_it, needed) = stream_way(

@@ -46,7 +46,7 @@ def stream_way(
     for number, (chunk, span) in enumerate(zip(chunks, spans, strict=True)):
         beside = [watch.name] if number == 0 else []
         parts.append(Part((*(stage.name for stage in chunk), *beside), span))
-    return Way(name, tuple(parts)), (more, buffers)
+    return Way(name, decoder, tuple(parts)), (more, buffers)
 
 
 def _latent_by_latent(manifest: Manifest) -> tuple[list[list[Stage]], list[Buffer]]:
