@@ -39,6 +39,11 @@ def watch_signature(latent_shape: tuple[int, ...]) -> Signature:
     )
 
 
+def grid(count: int) -> tuple[int, int]:
+    """Blocks and threads for so many values; right for fewer as well."""
+    return max(1, min(-(-count // (_THREADS * _VALUES_A_THREAD)), _BLOCKS)), _THREADS
+
+
 def watch_engine(device: Device, latent_shape: tuple[int, ...]) -> Engine:
     """The watch over latents of a shape on a device.
 
@@ -116,8 +121,7 @@ class CudaWatchContext:
         self._launch = Launch(
             device,
             function,
-            min(-(-count // (_THREADS * _VALUES_A_THREAD)), _BLOCKS),
-            _THREADS,
+            *grid(count),
             (
                 self._pointers["z_0"],
                 ctypes.c_uint32(count),
