@@ -8,11 +8,13 @@ from dataclasses import replace
 from torch import nn
 
 from videoscene_rt.engines.chunking import FIRST_FRAMES, FIRST_LATENT_FRAMES, NEXT_FRAMES, NEXT_LATENT_FRAMES
+from videoscene_rt.engines.halves import KIND, decoder_graphs, encoder_graphs, image_graph
 from videoscene_rt.engines.preset import LATENT_CHANNELS, TEMPORAL_COMPRESSION, CogVideoXAutoencoderSizes, Preset
 from videoscene_rt.engines.specs import TensorSpec
 from videoscene_rt.export.cogvideox_autoencoder import cogvideox_cache_layouts
 from videoscene_rt.export.cogvideox_autoencoder_graphs import cogvideox_autoencoder_graphs
 from videoscene_rt.export.graph_source import GraphSource, random_inputs
+from videoscene_rt.export.kept import Kept
 from videoscene_rt.export.models import Models
 from videoscene_rt.export.tiny_autoencoder import TinyAutoencoder, decoder_memory_shapes, encoder_memory_shapes
 from videoscene_rt.export.tiny_autoencoder_graphs import tiny_autoencoder_graphs
@@ -21,18 +23,28 @@ Shapes = Mapping[str, tuple[int, ...]]
 Specs = tuple[TensorSpec, ...]
 
 
-def autoencoder_graphs(models: Models, preset: Preset) -> list[GraphSource]:
-    """The five graphs of the preset's autoencoder."""
-    tiny = isinstance(models.autoencoder, TinyAutoencoder)
-    graphs = _tiny(models.autoencoder, preset) if tiny else _cogvideox(models, preset)
-    return [replace(graph, numbers=models.numbers) for graph in graphs]
+def autoencoder_graphs(models: Models, preset: Preset, kept: Kept | None = None) -> list[GraphSource]:
+    """The graphs of the halves that are kept; without being told which, all five of the preset's own autoencoder."""
+    own, kept = KIND[preset.autoencoder.kind], kept or Kept.own(preset)
+    graphs = {own: _tiny(models.autoencoder, preset) if own == "tiny" else _cogvideox(models, preset)}
+    if models.tiny is not None:
+        graphs["tiny"] = [_beside(graph) for graph in _tiny(models.tiny, preset)]
+    wanted = {name for half in kept.encoders for name in encoder_graphs(own, half)}
+    wanted |= {name for half in kept.decoders for name in decoder_graphs(half)}
+    found = [graph for half in graphs.values() for graph in half if graph.name in wanted]
+    return [replace(graph, numbers=models.numbers) for graph in found]
+
+
+def _beside(graph: GraphSource) -> GraphSource:
+    """A graph of the tiny autoencoder beside a published one: its weights have a file of their own."""
+    name = image_graph("full", "tiny") if graph.name == image_graph("tiny", "tiny") else graph.name
+    return replace(graph, name=name, weights="tiny_autoencoder")
 
 
 def _tiny(autoencoder: TinyAutoencoder, preset: Preset) -> list[GraphSource]:
-    modules = tiny_autoencoder_graphs(autoencoder)
-    assert not isinstance(preset.autoencoder, CogVideoXAutoencoderSizes)
-    encoder = encoder_memory_shapes(preset.autoencoder, preset.height, preset.width)
-    decoder = decoder_memory_shapes(preset.autoencoder, preset.height, preset.width)
+    modules, sizes = tiny_autoencoder_graphs(autoencoder), autoencoder.sizes
+    encoder = encoder_memory_shapes(sizes, preset.height, preset.width)
+    decoder = decoder_memory_shapes(sizes, preset.height, preset.width)
     clip, latent = _frames(preset, preset.frames), _latent(preset, preset.latent_frames)
     group, one = _frames(preset, TEMPORAL_COMPRESSION), _latent(preset, 1)
     return [

@@ -19,6 +19,7 @@ from videoscene_rt.export.autoencoder_graphs import autoencoder_graphs
 from videoscene_rt.export.checkpoint import Checkpoint
 from videoscene_rt.export.graph_source import GraphSource
 from videoscene_rt.export.graphs import chain_graphs
+from videoscene_rt.export.kept import kept_halves
 from videoscene_rt.export.matching import Matched
 from videoscene_rt.export.memory import give_back
 from videoscene_rt.export.models import Models, build_filled, build_shells
@@ -64,7 +65,8 @@ def export_bundle(
     part = on_part or (lambda what, done, total, unit: None)
     with BundleWriter(request.out, request.force) as writer:
         tell("building the models", 0, 1)
-        preset, checkpoint = request.preset, open_checkpoint(request)
+        checkpoint = open_checkpoint(request)
+        preset, kept = kept_halves(request, None if checkpoint is None else checkpoint.tiny_autoencoder())
         weights = weight_sources(
             preset,
             checkpoint,
@@ -79,12 +81,12 @@ def export_bundle(
             require_memory(preset)
         models = (build_filled if whole else build_shells)(preset, weights, request.constant_timestep)
         require_space(writer.folder, models)
-        sources = [*chain_graphs(models, preset), *autoencoder_graphs(models, preset)]
+        sources = [*chain_graphs(models, preset), *autoencoder_graphs(models, preset, kept)]
         proof: Proof
         if whole:
-            proof = WholeProof(models, preset, sources, writer.folder)
+            proof = WholeProof(models, preset, sources, writer.folder, kept)
         else:
-            proof = TwinProof(preset, weights, request.constant_timestep, writer.folder, part)
+            proof = TwinProof(preset, weights, request.constant_timestep, writer.folder, part, kept)
         total = len(sources) + 1
         files = _weight_files(models, sources, writer.folder)
         graphs = {}
@@ -101,6 +103,8 @@ def export_bundle(
         def manifest(entries: dict[str, FileEntry]) -> Manifest:
             return Manifest(
                 preset=preset,
+                encoders=kept.encoders,
+                decoders=kept.decoders,
                 graphs=graphs,
                 policy=PolicyInfo(
                     kind="ddpnet" if isinstance(models.policy, DDPNet) else "constant",
@@ -127,8 +131,14 @@ def open_checkpoint(request: ExportRequest) -> Checkpoint | None:
     over = {"--student": request.student, "--prompt-embeds": request.prompt_file, "--policy": request.policy_file}
     if request.checkpoint is not None:
         return Checkpoint.open(
-            request.checkpoint, request.student, request.prompt_file, request.policy_file, request.accepted
+            request.checkpoint,
+            request.student,
+            request.prompt_file,
+            request.policy_file,
+            request.accepted,
+            request.tiny_file,
         )
+    over["--tiny-autoencoder"] = request.tiny_file
     for option, file in over.items():
         if file is not None:
             raise InputError(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from videoscene_rt.engines.chunking import frame_chunks, latent_chunks
+from videoscene_rt.engines.halves import KIND, Half, image_graph
 from videoscene_rt.engines.preset import Preset
 from videoscene_rt.engines.specs import Parity
 from videoscene_rt.export.graph_source import PARITY_LIMIT, GraphSource
+from videoscene_rt.export.kept import Kept
 from videoscene_rt.export.models import Models
 from videoscene_rt.export.parity import Run, compare, require, run_file
 from videoscene_rt.export.reference import (
@@ -28,8 +31,37 @@ from videoscene_rt.export.tiny_autoencoder import TinyAutoencoder, repeat_first_
 Arrays = dict[str, np.ndarray]
 
 
+def prove_chains(
+    models: Models, preset: Preset, sources: list[GraphSource], folder: Path, kept: Kept, run: Run | None = None
+) -> Parity:
+    """The chain of the default encoder and decoder; and so many more chains that each one that is kept is in one of them.
+
+    Args:
+        kept: the encoders and decoders. The rest: see `prove_chain`.
+
+    Returns:
+        The default chain's figures; the worst ones of each other chain are its ``parts``.
+
+    Raises:
+        ParityError: see `prove_chain`.
+    """
+    first, *others = (prove_chain(models, preset, sources, folder, run, pair) for pair in kept.pairs)
+    if not others:
+        return first
+    named = zip(kept.pairs[1:], others, strict=True)
+    parts = {
+        f"{encoder} encoder, {decoder} decoder": max(found.relative_l2.values()) for (encoder, decoder), found in named
+    }
+    return first.model_copy(update={"parts": {**first.parts, **parts}})
+
+
 def prove_chain(
-    models: Models, preset: Preset, sources: list[GraphSource], folder: Path, run: Run | None = None
+    models: Models,
+    preset: Preset,
+    sources: list[GraphSource],
+    folder: Path,
+    run: Run | None = None,
+    pair: tuple[Half, Half] | None = None,
 ) -> Parity:
     """Run one step both ways on a random cloud and random images, with everything that the published code draws.
 
@@ -39,18 +71,21 @@ def prove_chain(
         sources: what the graphs were traced from.
         folder: where their files are, each named after its graph.
         run: how a file is run; see `prove`.
+        pair: the encoder and the decoder; None takes the preset's own.
 
     Raises:
         ParityError: z_r, z_0 or the frames differ by more than the limit.
     """
     rng = np.random.default_rng(2)
+    own = KIND[preset.autoencoder.kind]
+    encoder, decoder = pair or (own, own)
     graphs = _Graphs(folder, {source.name: source for source in sources}, run or run_file)
     noises = _noises(preset, rng)
     images = rng.integers(0, 256, (2, preset.height, preset.width, 3), dtype=np.uint8)
     view = graphs.sources["renderer"].example(rng)
     coarse = graphs.run("renderer", *(tensor.numpy() for tensor in view))["frames"]
 
-    z_r = _encode(graphs, preset, coarse, noises.video_posterior)
+    z_r = _encode(graphs, preset, coarse, noises.video_posterior, encoder)
     timestep = graphs.run("policy", z_r)["timestep"]
     given = StepInputs(
         torch.from_numpy(coarse),
@@ -59,14 +94,16 @@ def prove_chain(
         models.prompt,
         int(timestep[0]),
     )
-    with models.numbers.present(models.transformer), models.numbers.present(models.autoencoder):
-        expected = published_step(published_modules(models, preset), given, noises)
-    condition = np.zeros_like(z_r)
-    condition[:, :1] = _encode_image(graphs, images[:1], noises.sigma, noises.first_eta, noises.first_posterior)
-    condition[:, -1:] = _encode_image(graphs, images[1:], noises.sigma, noises.last_eta, noises.last_posterior)
+    with ExitStack() as present:
+        for module in (models.transformer, models.autoencoder, *(() if models.tiny is None else (models.tiny,))):
+            present.enter_context(models.numbers.present(module))
+        expected = published_step(published_modules(models, preset, (encoder, decoder)), given, noises)
+    condition, image = np.zeros_like(z_r), image_graph(own, encoder)
+    condition[:, :1] = _encode_image(graphs, image, images[:1], noises.sigma, noises.first_eta, noises.first_posterior)
+    condition[:, -1:] = _encode_image(graphs, image, images[1:], noises.sigma, noises.last_eta, noises.last_posterior)
     epsilon = noises.epsilon.numpy()
     z_0 = graphs.run("student", z_r, condition, epsilon, models.prompt.numpy(), timestep)["z_0"]
-    found = {"z_r": z_r, "condition": condition, "z_0": z_0, "frames": _decode(graphs, preset, z_0)}
+    found = {"z_r": z_r, "condition": condition, "z_0": z_0, "frames": _decode(graphs, preset, z_0, decoder)}
     tensors = {
         "z_r": expected["z_r"],
         "condition": expected["c"],
@@ -107,8 +144,8 @@ class _Graphs:
         return results
 
 
-def _encode(graphs: _Graphs, preset: Preset, frames: np.ndarray, noise: torch.Tensor) -> np.ndarray:
-    if "encode_clip" in graphs.sources:
+def _encode(graphs: _Graphs, preset: Preset, frames: np.ndarray, noise: torch.Tensor, encoder: Half) -> np.ndarray:
+    if encoder == "tiny":
         return graphs.run("encode_clip", frames)["latent"]
     posterior = _frames_first(noise)
     spans = zip(frame_chunks(preset.frames), latent_chunks(preset.latent_frames), strict=True)
@@ -116,20 +153,20 @@ def _encode(graphs: _Graphs, preset: Preset, frames: np.ndarray, noise: torch.Te
     return np.concatenate(graphs.chunks("encode_first", "encode_next", chunks, "latent"), axis=1)
 
 
-def _decode(graphs: _Graphs, preset: Preset, latent: np.ndarray) -> np.ndarray:
-    if "decode_clip" in graphs.sources:
+def _decode(graphs: _Graphs, preset: Preset, latent: np.ndarray, decoder: Half) -> np.ndarray:
+    if decoder == "tiny":
         return graphs.run("decode_clip", latent)["frames"]
     chunks = [(np.ascontiguousarray(latent[:, a:b]),) for a, b in latent_chunks(preset.latent_frames)]
     return np.concatenate(graphs.chunks("decode_first", "decode_next", chunks, "frames"))
 
 
 def _encode_image(
-    graphs: _Graphs, image: np.ndarray, sigma: float, eta: torch.Tensor, posterior: torch.Tensor
+    graphs: _Graphs, name: str, image: np.ndarray, sigma: float, eta: torch.Tensor, posterior: torch.Tensor
 ) -> np.ndarray:
     inputs = [image, np.array([sigma], np.float32), eta.numpy()]
-    if len(graphs.sources["encode_image"].inputs) == 4:
+    if len(graphs.sources[name].inputs) == 4:
         inputs.append(_frames_first(posterior))
-    return graphs.run("encode_image", *inputs)["latent"]
+    return graphs.run(name, *inputs)["latent"]
 
 
 def _frames_first(latent: torch.Tensor) -> np.ndarray:
@@ -155,15 +192,34 @@ def _noises(preset: Preset, rng: np.random.Generator) -> StepNoises:
     )
 
 
-def published_modules(models: Models, preset: Preset) -> PublishedModules:
-    """What the reference runs for these models, with the schedule rounded as the preset says."""
+def published_modules(models: Models, preset: Preset, pair: tuple[Half, Half] | None = None) -> PublishedModules:
+    """What the reference runs for these models, with the schedule rounded as the preset says.
+
+    Args:
+        pair: the encoder and the decoder; None takes the preset's own.
+    """
     alphas = torch.from_numpy(alphas_cumprod(preset.schedule.snr_shift))
     if preset.schedule.rounding == "bfloat16":
         alphas = alphas.to(torch.bfloat16)
-    autoencoder = models.autoencoder
-    if isinstance(autoencoder, TinyAutoencoder):
-        return PublishedModules(models.transformer, _tiny_reference(autoencoder), alphas)
-    return PublishedModules(models.transformer, published_autoencoder(autoencoder), alphas)
+    own = KIND[preset.autoencoder.kind]
+    encoder, decoder = (_autoencoder(models, own, half) for half in pair or (own, own))
+    return PublishedModules(models.transformer, _joined(encoder, decoder), alphas)
+
+
+def _autoencoder(models: Models, own: Half, half: Half) -> Autoencoder:
+    module = models.autoencoder if half == own else models.tiny
+    if isinstance(module, TinyAutoencoder):
+        return _tiny_reference(module)
+    assert module is not None
+    return published_autoencoder(module)
+
+
+def _joined(encoder: Autoencoder, decoder: Autoencoder) -> Autoencoder:
+    """One autoencoder's encoder with another one's decoder: each in its own scale."""
+    ratio = encoder.scaling_factor / decoder.scaling_factor
+    if ratio == 1:
+        return Autoencoder(encoder.encode, decoder.decode, encoder.scaling_factor)
+    return Autoencoder(encoder.encode, lambda latent: decoder.decode(latent * ratio), encoder.scaling_factor)
 
 
 def _tiny_reference(autoencoder: TinyAutoencoder) -> Autoencoder:

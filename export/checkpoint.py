@@ -31,6 +31,7 @@ from videoscene_rt.export.tensor_source import shapes_of
 
 Tensors = Mapping[str, torch.Tensor]
 
+TINY_AUTOENCODER = "tiny_autoencoder.safetensors"
 _LAYOUT = "give a folder in diffusers' layout (see docs/checkpoint.md)"
 _PARTS = ("transformer", "vae", "scheduler")
 _SUFFIXES = {".safetensors", ".pt", ".json"}
@@ -46,6 +47,7 @@ class Checkpoint:
         prompt_file: the prompt's embedding; None takes the folder's.
         policy_file: the policy net; None takes the folder's, if it has one.
         accepted: the mismatches between files and model that are no error.
+        tiny_file: the tiny autoencoder; None takes the folder's.
     """
 
     folder: Path
@@ -53,6 +55,7 @@ class Checkpoint:
     prompt_file: Path | None = None
     policy_file: Path | None = None
     accepted: frozenset[Mismatch] = frozenset()
+    tiny_file: Path | None = None
 
     @classmethod
     def open(
@@ -62,14 +65,16 @@ class Checkpoint:
         prompt_file: Path | None = None,
         policy_file: Path | None = None,
         accepted: frozenset[Mismatch] = frozenset(),
+        tiny_file: Path | None = None,
     ) -> Checkpoint:
         """Raises InputError where the folder or a file is not there."""
         if not folder.is_dir():
             raise InputError(f"{folder} is not a checkpoint: there is no such folder")
-        for what, file in (("student", student), ("prompt embedding", prompt_file), ("policy", policy_file)):
+        over = {"student": student, "prompt embedding": prompt_file, "policy": policy_file}
+        for what, file in (*over.items(), ("tiny autoencoder", tiny_file)):
             if file is not None and not file.is_file():
                 raise InputError(f"there is no {what} at {file}: no such file")
-        return cls(folder, student, prompt_file, policy_file, accepted)
+        return cls(folder, student, prompt_file, policy_file, accepted, tiny_file)
 
     def places(self, name: str) -> dict[str, TensorPlace]:
         """Where all tensors of ``name``/*.safetensors lie (diffusers' "transformer" or "vae"); reads headers alone.
@@ -118,6 +123,10 @@ class Checkpoint:
         """The policy net's file, None if there is none."""
         return self.policy_file or self.file("policy.safetensors")
 
+    def tiny_autoencoder(self) -> Path:
+        """The tiny autoencoder's file; it may not be there."""
+        return self.tiny_file or self.folder / TINY_AUTOENCODER
+
     def prompt_path(self) -> Path:
         """The prompt embedding's file.
 
@@ -154,7 +163,7 @@ class Checkpoint:
         files = [*self.folder.glob("*"), *(path for part in _PARTS for path in (self.folder / part).glob("*"))]
         wanted = sorted(path for path in files if path.suffix in _SUFFIXES and path.is_file())
         lines = [f"{file_sha256(path)} {path.relative_to(self.folder).as_posix()}" for path in wanted]
-        over = {"student": self.student, "prompt": self.prompt_file, "policy": self.policy_file}
+        over = {"student": self.student, "prompt": self.prompt_file, "policy": self.policy_file, "tiny": self.tiny_file}
         lines += [f"{file_sha256(path)} --{what}" for what, path in over.items() if path is not None]
         return text_sha256(lines)
 

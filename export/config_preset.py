@@ -23,6 +23,7 @@ from videoscene_rt.export.presets import load_preset
 from videoscene_rt.export.safetensors_file import tensor_places
 from videoscene_rt.export.schedule import BETA_END, BETA_START, TIMESTEPS
 from videoscene_rt.export.student import transformer_config
+from videoscene_rt.export.tiny_autoencoder_weights import sizes_of
 
 PRESET_FILE = "preset.json"
 _BASE = "videoscene-5b"
@@ -163,12 +164,7 @@ def _autoencoder(checkpoint: Checkpoint) -> dict[str, Any]:
             f"{checkpoint.folder} has no autoencoder: neither vae/ nor tiny_autoencoder.safetensors",
             "copy vae/ of the same checkpoint into the folder",
         )
-    shapes = {name: place.shape for name, place in tensor_places(path).items()}
-    try:
-        widths = [shapes[f"decoder.{index}.weight"][0] for index in (1, 8, 14, 20)]
-        return {"kind": "tiny", "encoder_width": shapes["encoder.0.weight"][0], "decoder_widths": widths}
-    except (KeyError, IndexError) as error:
-        raise InputError(f"{path} is not of the published layout: {error} is missing") from error
+    return sizes_of(path).model_dump()
 
 
 def _snr_shift(checkpoint: Checkpoint, otherwise: float) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXTransformer3DModel
+from torch import nn
 
 from videoscene_rt.engines.preset import Preset
 from videoscene_rt.export.checkpoint import Checkpoint
@@ -13,7 +14,7 @@ from videoscene_rt.export.numbers import Numbers
 from videoscene_rt.export.policy import ConstantPolicy, DDPNet
 from videoscene_rt.export.sources import Sources, build_autoencoder, weight_sources
 from videoscene_rt.export.student import build_transformer
-from videoscene_rt.export.tensor_source import fill
+from videoscene_rt.export.tensor_source import TensorSource, fill
 from videoscene_rt.export.tiny_autoencoder import TinyAutoencoder
 
 
@@ -23,9 +24,10 @@ class Models:
 
     Attributes:
         prompt: float32[1,L,D].
-        dtypes: the dtype in which each weight file ("student", "autoencoder", "policy") is stored: its checkpoint's.
+        dtypes: the dtype in which each weight file ("student", "autoencoder", "policy", "tiny_autoencoder") is stored: its checkpoint's.
         sources: where the numbers come from.
         numbers: what the tensors on the meta device hold.
+        tiny: the tiny autoencoder beside a published one, where it is kept.
     """
 
     transformer: CogVideoXTransformer3DModel
@@ -35,6 +37,7 @@ class Models:
     dtypes: dict[str, str]
     sources: Sources | None = None
     numbers: Numbers = field(default_factory=Numbers)
+    tiny: TinyAutoencoder | None = None
 
 
 def build_models(
@@ -63,10 +66,12 @@ def build_models(
 
 def build_filled(preset: Preset, sources: Sources, constant: int | None) -> Models:
     """The models of a preset in memory; see `build_models`."""
-    transformer, autoencoder = build_transformer(preset), build_autoencoder(preset)
+    transformer, autoencoder, tiny = _built(preset)
     fill(transformer, sources.student)
     fill(autoencoder, sources.autoencoder)
-    return _models(preset, transformer, autoencoder, sources, constant)
+    if tiny is not None and sources.tiny is not None:
+        fill(tiny, sources.tiny)
+    return _models(preset, transformer, autoencoder, tiny, sources, constant)
 
 
 def build_shells(preset: Preset, sources: Sources, constant: int | None) -> Models:
@@ -77,15 +82,26 @@ def build_shells(preset: Preset, sources: Sources, constant: int | None) -> Mode
         sources: what the tensors hold, one at a time.
     """
     with torch.device("meta"):
-        transformer, autoencoder = build_transformer(preset), build_autoencoder(preset)
-    numbers = Numbers(((transformer, sources.student), (autoencoder, sources.autoencoder)))
-    return replace(_models(preset, transformer, autoencoder, sources, constant), numbers=numbers)
+        transformer, autoencoder, tiny = _built(preset)
+    held: list[tuple[nn.Module, TensorSource]] = [(transformer, sources.student), (autoencoder, sources.autoencoder)]
+    if tiny is not None and sources.tiny is not None:
+        held.append((tiny, sources.tiny))
+    models = _models(preset, transformer, autoencoder, tiny, sources, constant)
+    return replace(models, numbers=Numbers(held))
+
+
+def _built(
+    preset: Preset,
+) -> tuple[CogVideoXTransformer3DModel, TinyAutoencoder | AutoencoderKLCogVideoX, TinyAutoencoder | None]:
+    tiny = None if preset.tiny_autoencoder is None else TinyAutoencoder(preset.tiny_autoencoder)
+    return build_transformer(preset), build_autoencoder(preset), tiny
 
 
 def _models(
     preset: Preset,
     transformer: CogVideoXTransformer3DModel,
     autoencoder: TinyAutoencoder | AutoencoderKLCogVideoX,
+    tiny: TinyAutoencoder | None,
     sources: Sources,
     constant: int | None,
 ) -> Models:
@@ -95,9 +111,9 @@ def _models(
         fill(policy, sources.policy)
     else:
         policy = ConstantPolicy(preset.policy.timesteps, _nearest(preset) if constant is None else constant)
-    for module in (transformer, autoencoder, policy):
+    for module in (transformer, autoencoder, policy, *(() if tiny is None else (tiny,))):
         module.requires_grad_(False).eval()
-    return Models(transformer, autoencoder, policy, sources.prompt, sources.dtypes(), sources)
+    return Models(transformer, autoencoder, policy, sources.prompt, sources.dtypes(), sources, tiny=tiny)
 
 
 def _nearest(preset: Preset) -> int:

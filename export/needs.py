@@ -65,6 +65,8 @@ def require_memory(preset: Preset) -> None:
 def weight_bytes(models: Models) -> int:
     """Bytes of the bundle's weights."""
     families = {"student": models.transformer, "autoencoder": models.autoencoder, "policy": models.policy}
+    if models.tiny is not None:
+        families["tiny_autoencoder"] = models.tiny
     return sum(
         math.ceil(tensor.numel() * DTYPES[models.dtypes.get(name, "float32")].itemsize)
         for name, module in families.items()

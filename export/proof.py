@@ -7,8 +7,9 @@ from typing import Protocol
 
 from videoscene_rt.engines.preset import Preset
 from videoscene_rt.engines.specs import Parity
-from videoscene_rt.export.chain_parity import prove_chain
+from videoscene_rt.export.chain_parity import prove_chains
 from videoscene_rt.export.graph_source import GraphSource
+from videoscene_rt.export.kept import Kept
 from videoscene_rt.export.models import Models
 from videoscene_rt.export.parity import prove
 from videoscene_rt.export.tracing import Traced
@@ -40,10 +41,11 @@ class WholeProof:
         preset: their sizes.
         sources: the graphs, in the order in which they are proved.
         folder: where their files are.
+        kept: the encoders and decoders among them.
     """
 
-    def __init__(self, models: Models, preset: Preset, sources: list[GraphSource], folder: Path) -> None:
-        self._models, self._preset, self._sources, self._folder = models, preset, sources, folder
+    def __init__(self, models: Models, preset: Preset, sources: list[GraphSource], folder: Path, kept: Kept) -> None:
+        self._models, self._preset, self._sources, self._folder, self._kept = models, preset, sources, folder, kept
 
     def matching(self, _traced: Traced) -> None:
         """There is no twin."""
@@ -54,8 +56,8 @@ class WholeProof:
         return prove(source, path)
 
     def chain(self) -> Parity:
-        """See `prove_chain`."""
-        return prove_chain(self._models, self._preset, self._sources, self._folder)
+        """See `prove_chains`."""
+        return prove_chains(self._models, self._preset, self._sources, self._folder, self._kept)
 
     def close(self) -> None:
         """Nothing was written."""

@@ -12,6 +12,9 @@ Mismatch = Literal["missing", "unexpected", "misshapen"]
 """How a tensor of a checkpoint and the model's can fail to match: in no file, not in the model, of another shape."""
 WeightDType = Literal["float32", "float16", "bfloat16"]
 ProofKind = Literal["auto", "whole", "twin"]
+KeptHalf = Literal["full", "tiny", "both"]
+"""Which encoder, or decoder, a bundle keeps; "both" runs the full one by default."""
+KEPT_HALVES: tuple[KeptHalf, ...] = get_args(KeptHalf)
 WEIGHT_DTYPES: tuple[WeightDType, ...] = get_args(WeightDType)
 PROOFS: tuple[ProofKind, ...] = get_args(ProofKind)
 MISMATCHES: tuple[Mismatch, ...] = get_args(Mismatch)
@@ -26,6 +29,7 @@ class ExportRequest:
         out: the bundle's folder; its parent must be writable.
         checkpoint: folder in diffusers' layout; None for weights from the seed.
         seed: for weights that come from no checkpoint.
+        encoder, decoder: which to keep; None keeps the preset's own. tiny_file: the tiny autoencoder's weights; None takes the folder's.
         student, prompt_file, policy_file, accepted: see `videoscene_rt.export.checkpoint.Checkpoint`.
         seed_dtype: what weights from the seed are rounded to, and stored in.
         proof: "whole": every graph is run against torch in its own size, with the models in memory; "twin": a layer at a time, over
@@ -50,3 +54,6 @@ class ExportRequest:
     cut_positions: bool = False
     seed_dtype: WeightDType = "float32"
     proof: ProofKind = "auto"
+    encoder: KeptHalf | None = None
+    decoder: KeptHalf | None = None
+    tiny_file: Path | None = None

@@ -10,7 +10,7 @@ import torch
 from diffusers import AutoencoderKLCogVideoX
 
 from videoscene_rt.engines.errors import InputError
-from videoscene_rt.engines.preset import CogVideoXAutoencoderSizes, Preset
+from videoscene_rt.engines.preset import CogVideoXAutoencoderSizes, Preset, TinyAutoencoderSizes
 from videoscene_rt.export.checkpoint import Checkpoint
 from videoscene_rt.export.cogvideox_autoencoder import build_cogvideox_autoencoder
 from videoscene_rt.export.config_preset import check_configs
@@ -32,6 +32,7 @@ class Sources:
 
     Attributes:
         student, autoencoder, policy: of each module's tensors; the policy is None where a checkpoint has no policy net.
+        tiny: of the tiny autoencoder beside a published one; None where none is kept.
         prompt: float32[1,L,D].
         matched: which file each tensor is read from; empty for weights from a seed.
         prompt_file: where the prompt was read from; None for one from a seed.
@@ -43,10 +44,16 @@ class Sources:
     prompt: torch.Tensor
     matched: tuple[Matched, ...] = ()
     prompt_file: Path | None = None
+    tiny: TensorSource | None = None
 
     def dtypes(self) -> dict[str, str]:
         """The dtype in which each weight file is stored; none is named for weights in float32 from a seed."""
-        named = {"student": self.student, "autoencoder": self.autoencoder, "policy": self.policy}
+        named = {
+            "student": self.student,
+            "autoencoder": self.autoencoder,
+            "policy": self.policy,
+            "tiny_autoencoder": self.tiny,
+        }
         found = {name: source.dtype for name, source in named.items() if source is not None}
         return found if self.matched or set(found.values()) != {"float32"} else {}
 
@@ -105,6 +112,7 @@ def _from_seed(preset: Preset, seed: int, dtype: str) -> Sources:
         _seeded_autoencoder(preset, seed, dtype),
         _seeded_policy(preset, seed, dtype),
         prompt.to(getattr(torch, dtype)).float(),
+        tiny=None if preset.tiny_autoencoder is None else _seeded_tiny(preset.tiny_autoencoder, seed, dtype),
     )
 
 
@@ -122,7 +130,17 @@ def seeded_student(preset: Preset, seed: int, dtype: str = "float32") -> SeededT
 def _seeded_autoencoder(preset: Preset, seed: int, dtype: str) -> SeededTensors:
     with torch.device("meta"):
         shell = build_autoencoder(preset)
-    made = SeededTensors.of(shell, seed, "autoencoder.", dtype)
+    return _seeded(shell, seed, "autoencoder.", dtype)
+
+
+def _seeded_tiny(sizes: TinyAutoencoderSizes, seed: int, dtype: str) -> SeededTensors:
+    with torch.device("meta"):
+        shell = TinyAutoencoder(sizes)
+    return _seeded(shell, seed, "tiny_autoencoder.", dtype)
+
+
+def _seeded(shell: TinyAutoencoder | AutoencoderKLCogVideoX, seed: int, prefix: str, dtype: str) -> SeededTensors:
+    made = SeededTensors.of(shell, seed, prefix, dtype)
     after = _centred(shell) if isinstance(shell, TinyAutoencoder) else made.after
     return SeededTensors(made.shapes, seed, made.prefix, dtype, {}, after)
 
@@ -156,9 +174,14 @@ def _from_checkpoint(
     check_configs(learned, checkpoint)
     check_fits(learned, preset)
     matches = [_match_student(learned, checkpoint), _match_autoencoder(preset, checkpoint)]
+    policy_net = tiny = None
     if with_policy and (path := checkpoint.policy()) is not None:
         with torch.device("meta"):
-            matches.append(match("policy", str(path), shapes_of(DDPNet(preset)), [tensor_places(path)]))
+            policy_net = match("policy", str(path), shapes_of(DDPNet(preset)), [tensor_places(path)])
+        matches.append(policy_net)
+    if preset.tiny_autoencoder is not None:
+        matches.append(_match_tiny(preset.tiny_autoencoder, checkpoint, "tiny_autoencoder"))
+        tiny = _tiny_source(preset.tiny_autoencoder, checkpoint, matches[-1])
     if on_matched is not None:
         on_matched(tuple(matches))
     for matched in matches:
@@ -167,7 +190,7 @@ def _from_checkpoint(
     student: TensorSource = StoredTensors(matches[0].places, seeded_student(learned, seed))
     if learned != preset:
         student = CutPositions(student, grid_of(learned), grid_of(preset))
-    policy = StoredTensors(matches[2].places, _seeded_policy(preset, seed, "float32")) if len(matches) > 2 else None
+    policy = None if policy_net is None else StoredTensors(policy_net.places, _seeded_policy(preset, seed, "float32"))
     return Sources(
         student,
         _autoencoder_source(preset, checkpoint, matches[1], seed),
@@ -175,6 +198,7 @@ def _from_checkpoint(
         _prompt(preset, checkpoint),
         tuple(matches),
         checkpoint.prompt_path(),
+        tiny,
     )
 
 
@@ -209,17 +233,24 @@ def _match_autoencoder(preset: Preset, checkpoint: Checkpoint) -> Matched:
         with torch.device("meta"):
             wanted = shapes_of(build_autoencoder(preset))
         return match("autoencoder", str(checkpoint.folder / "vae"), wanted, [checkpoint.places("vae")])
-    path = checkpoint.folder / "tiny_autoencoder.safetensors"
-    load_tiny_autoencoder(path, preset.autoencoder)  # which has its own idea of what fits
-    return Matched("autoencoder", str(path), tensor_places(path), (), (), ())
+    return _match_tiny(preset.autoencoder, checkpoint, "autoencoder")
+
+
+def _match_tiny(sizes: TinyAutoencoderSizes, checkpoint: Checkpoint, component: str) -> Matched:
+    path = checkpoint.tiny_autoencoder()
+    load_tiny_autoencoder(path, sizes)  # which has its own idea of what fits
+    return Matched(component, str(path), tensor_places(path), (), (), ())
 
 
 def _autoencoder_source(preset: Preset, checkpoint: Checkpoint, matched: Matched, seed: int) -> TensorSource:
-    stored = StoredTensors(matched.places, _seeded_autoencoder(preset, seed, "float32"))
     if isinstance(preset.autoencoder, CogVideoXAutoencoderSizes):
-        return stored
-    path = checkpoint.folder / "tiny_autoencoder.safetensors"
-    return LoadedTensors(dict(load_tiny_autoencoder(path, preset.autoencoder).state_dict()), stored.dtype)
+        return StoredTensors(matched.places, _seeded_autoencoder(preset, seed, "float32"))
+    return _tiny_source(preset.autoencoder, checkpoint, matched)
+
+
+def _tiny_source(sizes: TinyAutoencoderSizes, checkpoint: Checkpoint, matched: Matched) -> TensorSource:
+    tensors = load_tiny_autoencoder(checkpoint.tiny_autoencoder(), sizes).state_dict()
+    return LoadedTensors(dict(tensors), StoredTensors(matched.places).dtype)
 
 
 def _prompt(preset: Preset, checkpoint: Checkpoint) -> torch.Tensor:

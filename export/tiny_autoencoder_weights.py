@@ -11,8 +11,11 @@ from torch import Tensor
 
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.preset import TinyAutoencoderSizes
+from videoscene_rt.export.safetensors_file import tensor_places
 from videoscene_rt.export.tiny_autoencoder import TemporalGrow, TinyAutoencoder
 
+_WIDTHS = (1, 8, 14, 20)
+"""The decoder's layers whose output channels are its widths."""
 _REMEDY = "use a file of the published layout (taecvx.safetensors) and a preset with its widths"
 
 
@@ -39,6 +42,22 @@ def load_tiny_autoencoder(path: Path | str, sizes: TinyAutoencoderSizes) -> Tiny
     _check(path, {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}, found)
     model.load_state_dict({name: tensor.to(torch.float32) for name, tensor in found.items()}, assign=True)
     return model.requires_grad_(False).eval()
+
+
+def sizes_of(path: Path | str) -> TinyAutoencoderSizes:
+    """The sizes of the tiny autoencoder in a .safetensors file of the published layout; reads its header alone.
+
+    Raises:
+        InputError: the file is missing or unreadable, or of another layout.
+    """
+    shapes = {name: place.shape for name, place in tensor_places(Path(path)).items()}
+    try:
+        first, *rest = (shapes[f"decoder.{index}.weight"][0] for index in _WIDTHS)
+        return TinyAutoencoderSizes(
+            encoder_width=shapes["encoder.0.weight"][0], decoder_widths=(first, rest[0], rest[1], rest[2])
+        )
+    except (KeyError, IndexError) as error:
+        raise InputError(f"{path} is not of the published layout: {error} is missing", _REMEDY) from error
 
 
 def _keep_last_frames(model: TinyAutoencoder, found: dict[str, Tensor]) -> None:

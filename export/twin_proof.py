@@ -12,10 +12,11 @@ import torch
 from videoscene_rt.engines.preset import Preset
 from videoscene_rt.engines.specs import Parity
 from videoscene_rt.export.autoencoder_graphs import autoencoder_graphs
-from videoscene_rt.export.chain_parity import prove_chain
+from videoscene_rt.export.chain_parity import prove_chains
 from videoscene_rt.export.ends import EndsError, prove_ends
 from videoscene_rt.export.graph_source import GraphSource
 from videoscene_rt.export.graphs import chain_graphs
+from videoscene_rt.export.kept import Kept
 from videoscene_rt.export.learned_positions import CutPositions, grid_of
 from videoscene_rt.export.models import Models, build_shells
 from videoscene_rt.export.parity import Arrays, ParityError, prove, require
@@ -41,6 +42,7 @@ class TwinProof:
         constant: see `build_models`.
         folder: where the graphs and their weights are; the twin's files are written there, and removed by `close`.
         on_part: told (what, done, in all, unit) while a graph is run.
+        kept: the encoders and decoders that the bundle has; without being told which, the preset's own.
     """
 
     def __init__(
@@ -50,12 +52,14 @@ class TwinProof:
         constant: int | None,
         folder: Path,
         on_part: OnPart = lambda what, done, total, unit: None,
+        kept: Kept | None = None,
     ) -> None:
+        self._kept = kept or Kept.own(preset)
         self._on_part = on_part
         self._large, self.preset = preset, twin_preset(preset)
         cut = CutPositions(sources.student, grid_of(preset), grid_of(self.preset))
         self._models: Models = build_shells(self.preset, replace(sources, student=cut), constant)
-        graphs = [*chain_graphs(self._models, self.preset), *autoencoder_graphs(self._models, self.preset)]
+        graphs = [*chain_graphs(self._models, self.preset), *autoencoder_graphs(self._models, self.preset, self._kept)]
         self._sources = {source.name: source for source in graphs}
         self._folder = folder
         self._extra = WeightFile(folder, f"{_PREFIX}weights.bin")
@@ -100,8 +104,9 @@ class TwinProof:
         return self._with_ends(source, path, parity) if source.name == "student" else parity
 
     def chain(self) -> Parity:
-        """Prove the chain of the twin's graphs; see `prove_chain`."""
-        parity = prove_chain(self._models, self.preset, list(self._sources.values()), self._folder, self._run_twin)
+        """Prove the chain of the twin's graphs; see `prove_chains`."""
+        sources = list(self._sources.values())
+        parity = prove_chains(self._models, self.preset, sources, self._folder, self._kept, self._run_twin)
         return parity.model_copy(
             update={"scope": f"{self._size(self.preset)}, with the same weights, blocks and frames"}
         )

@@ -34,6 +34,14 @@ def published_bundle(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -
 
 
 @pytest.fixture(scope="session")
+def both_bundle(published_bundle: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A bundle of the preset `BOTH`: the published autoencoder with a tiny one beside it, encoders and decoders of both. Read only."""
+    from tests.support.both import export_both
+
+    return _once(tmp_path_factory, worker_id, "both.bundle", lambda out: export_both(published_bundle, out))
+
+
+@pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A bundle of the preset `tiny`, weights from seed 0. Exporting it takes half a minute. Read only."""
     from videoscene_rt.export.bundle_export import ExportRequest, export_bundle

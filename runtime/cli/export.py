@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from videoscene_rt.engines.manifest import Manifest
     from videoscene_rt.engines.preset import Preset
     from videoscene_rt.export.matching import Matched
-    from videoscene_rt.export.request import ExportRequest, ProofKind, WeightDType
+    from videoscene_rt.export.request import ExportRequest, KeptHalf, ProofKind, WeightDType
 
 
 def export(
@@ -41,6 +41,20 @@ def export(
         Path | None, typer.Option(metavar="FILE", help="The prompt's embedding (.pt or .safetensors).")
     ] = None,
     policy: Annotated[Path | None, typer.Option(metavar="FILE.safetensors", help="The policy net.")] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="full|tiny|both",
+            help="Which encoder the bundle keeps; with both, the full one runs by default. The preset's own if not given.",
+        ),
+    ] = None,
+    decoder: Annotated[
+        str | None, typer.Option(metavar="full|tiny|both", help="Which decoder the bundle keeps, likewise.")
+    ] = None,
+    tiny_autoencoder: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.safetensors", help="The tiny autoencoder, in the published layout (taecvx)."),
+    ] = None,
     accept: Annotated[
         list[str] | None,
         typer.Option(
@@ -105,15 +119,17 @@ def export(
     from videoscene_rt.cli.export_options import adjusted, check_choice, check_noise_timestep
     from videoscene_rt.cli.export_weights import WeightsTable, accepted_mismatches
     from videoscene_rt.engines.errors import InputError
-    from videoscene_rt.export.request import PROOFS, WEIGHT_DTYPES, ExportRequest
+    from videoscene_rt.export.request import KEPT_HALVES, PROOFS, WEIGHT_DTYPES, ExportRequest
     from videoscene_rt.export.trained.opening import shipped_folder
 
     check_noise_timestep(noise_timestep)
     check_choice("--proof", proof, PROOFS)
+    for option, half in (("--encoder", encoder), ("--decoder", decoder)):
+        check_choice(option, half or "full", KEPT_HALVES)
     check_choice("--weights-dtype", weights_dtype or "float32", WEIGHT_DTYPES)
     accepted = accepted_mismatches(accept)
     sizes = _sizes(preset, checkpoint, policy, (frames, height, width))
-    if all(given is None for given in (checkpoint, seed, student, prompt_embeds, policy)):
+    if all(given is None for given in (checkpoint, seed, student, prompt_embeds, policy, tiny_autoencoder)):
         checkpoint = shipped_folder(preset or "tiny")
     if weights_dtype is not None and checkpoint is not None:
         raise InputError(
@@ -134,6 +150,9 @@ def export(
         seed_dtype=cast("WeightDType", weights_dtype or "float32"),
         proof=cast("ProofKind", proof),
         cut_positions=(frames, height, width) != (None, None, None),
+        encoder=cast("KeptHalf | None", encoder),
+        decoder=cast("KeptHalf | None", decoder),
+        tiny_file=tiny_autoencoder,
     )
     table = WeightsTable(checkpoint, accepted)
     try:

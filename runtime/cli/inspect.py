@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from videoscene_rt.engines.bundle import Bundle
+    from videoscene_rt.engines.halves import Half
     from videoscene_rt.engines.manifest import PolicyInfo
     from videoscene_rt.engines.specs import GraphSpec
 
@@ -65,7 +66,6 @@ def _print_summary(bundle: Bundle) -> None:
 
     manifest, preset = bundle.manifest, bundle.manifest.preset
     provenance, student = manifest.provenance, preset.student
-    autoencoder = {"tiny": "tiny autoencoder", "cogvideox": "published autoencoder"}[preset.autoencoder.kind]
     size = sum(entry.bytes for entry in manifest.files.values())
     chain = ", ".join(f"{name} {error:.1e}" for name, error in manifest.chain_parity.relative_l2.items())
     rows = {
@@ -73,7 +73,7 @@ def _print_summary(bundle: Bundle) -> None:
         "digest": bundle.digest,
         "preset": f"{preset.name}: {preset.frames} frames of {preset.height}×{preset.width}, latent {list(preset.latent_shape)}",
         "student": f"{student.blocks} blocks, {student.heads} heads of {student.head_dim}, {student.text_tokens} text tokens",
-        "autoencoder": autoencoder,
+        "autoencoder": f"{_halves('encoder', manifest.encoders)}, {_halves('decoder', manifest.decoders)}",
         "renderer": f"radius {preset.renderer.radius} px, near {preset.renderer.near} m, "
         f"background {list(preset.renderer.background)}, up to {preset.max_points:,} points",
         "policy": _policy(manifest.policy),
@@ -89,6 +89,13 @@ def _print_summary(bundle: Bundle) -> None:
         table.add_row(title, text)
     console.RESULT.print(table)
     console.RESULT.print()
+
+
+def _halves(what: str, halves: tuple[Half, ...]) -> str:
+    """Which of them are kept, in words: "published decoder (and the tiny one)"."""
+    words = {"full": "published", "tiny": "tiny"}
+    first, *others = (words[half] for half in halves)
+    return f"{first} {what}" + "".join(f" (and the {other} one)" for other in others)
 
 
 def _policy(policy: PolicyInfo) -> str:

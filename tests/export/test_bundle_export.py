@@ -150,7 +150,7 @@ def test_progress_reaches_its_end(small_bundle: Path, tmp_path: Path, monkeypatc
         return graphs[source.name]
 
     monkeypatch.setattr(bundle_export, "_export_graph", export)
-    monkeypatch.setattr(proof, "prove_chain", lambda *arguments: Bundle.open(small_bundle).manifest.chain_parity)
+    monkeypatch.setattr(proof, "prove_chains", lambda *arguments: Bundle.open(small_bundle).manifest.chain_parity)
     export_bundle(ExportRequest(SMALL, tmp_path / "a.bundle"), lambda *step: told.append(step))
     assert [done for _, done, _ in told] == [0, *range(10)]
     assert told[-1][1] == told[-1][2] == 9

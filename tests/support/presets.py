@@ -33,3 +33,6 @@ PUBLISHED = SMALL.model_copy(
         "policy": PolicySizes(candidates=(460, 550), channels=(8, 8, 8)),
     }
 )
+
+BOTH = PUBLISHED.model_copy(update={"tiny_autoencoder": SMALL.autoencoder})
+"""The published layout with a small tiny autoencoder beside it."""

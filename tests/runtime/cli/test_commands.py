@@ -396,7 +396,7 @@ def test_a_published_folder_is_exported_in_its_own_sizes(
         return made.graphs[source.name]
 
     monkeypatch.setattr(bundle_export, "_export_graph", traced)
-    monkeypatch.setattr(proof, "prove_chain", lambda *_: made.chain_parity)
+    monkeypatch.setattr(proof, "prove_chains", lambda *_: made.chain_parity)
     models = write_published(tmp_path / "small-i2v", PUBLISHED, dtype=torch.float16)
     over = {key: tensor.half() for key, tensor in models.transformer.state_dict().items() if ".attn1." in key}
     save_file({**over, "extra": torch.zeros(1)}, tmp_path / "model.safetensors")
