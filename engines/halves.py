@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Literal, get_args
 
 Half = Literal["full", "tiny"]
@@ -9,6 +10,13 @@ Half = Literal["full", "tiny"]
 HALVES: tuple[Half, ...] = get_args(Half)
 KIND: dict[str, Half] = {"cogvideox": "full", "tiny": "tiny"}
 """A preset's kind of autoencoder → what its halves are called."""
+
+
+def pairs(encoders: tuple[Half, ...], decoders: tuple[Half, ...]) -> tuple[tuple[Half, Half], ...]:
+    """Encoders with decoders: the default ones, and as many more as it takes for each half to be in one."""
+    longer = zip_longest(encoders[1:], decoders[1:])
+    more = ((encoder or encoders[0], decoder or decoders[0]) for encoder, decoder in longer)
+    return ((encoders[0], decoders[0]), *more)
 
 
 def image_graph(own: Half, encoder: Half) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 
 from videoscene_rt.engines.errors import InputError
-from videoscene_rt.engines.halves import KIND, Half
+from videoscene_rt.engines.halves import KIND, Half, pairs
 from videoscene_rt.engines.preset import Preset, TinyAutoencoderSizes
 from videoscene_rt.export.request import ExportRequest, KeptHalf
 from videoscene_rt.export.tiny_autoencoder_weights import sizes_of
@@ -28,10 +27,8 @@ class Kept:
 
     @property
     def pairs(self) -> tuple[tuple[Half, Half], ...]:
-        """Encoders with decoders: the default ones, and as many more as it takes for each half to be in one."""
-        longer = zip_longest(self.encoders[1:], self.decoders[1:])
-        more = ((encoder or self.encoders[0], decoder or self.decoders[0]) for encoder, decoder in longer)
-        return ((self.encoders[0], self.decoders[0]), *more)
+        """See `videoscene_rt.engines.halves.pairs`."""
+        return pairs(self.encoders, self.decoders)
 
 
 def kept_halves(request: ExportRequest, tiny_file: Path | None) -> tuple[Preset, Kept]:

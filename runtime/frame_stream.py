@@ -27,12 +27,14 @@ class StreamSource:
     Attributes:
         run: what runs. handle: holds its slot.
         started_ns: the call, on the host's monotonic clock.
+        status: of the step, when its first frames are ready.
         stale: says why its frames are no longer to be had; "" while they are.
     """
 
     run: StreamRun
     handle: Handle
     started_ns: int
+    status: Callable[[], Status]
     stale: Callable[[], str]
 
 
@@ -54,7 +56,7 @@ class Frames:
         self.chunk = chunk
         self.first, self.stop = source.run.spans[chunk]
         self.ready_ms = (source.run.wait_chunk(chunk) - source.started_ns) / 1e6
-        self.status: Status = source.run.status()
+        self.status = source.status()
         self._source = source
 
     @property
@@ -65,7 +67,7 @@ class Frames:
             InputError: the stream was closed, or given back for a later step.
         """
         self._check()
-        return self._source.run.view(self.chunk)
+        return self._source.run.view(self.chunk, self._shown)
 
     def host(self) -> npt.NDArray[np.uint8]:
         """The same as NumPy's array: on the CPU itself; from a GPU copied into page-locked memory while the next chunk is computed.
@@ -74,7 +76,7 @@ class Frames:
             InputError: see `array`.
         """
         self._check()
-        return self._source.run.host(self.chunk)
+        return self._source.run.host(self.chunk, self._shown)
 
     def copy(self) -> npt.NDArray[np.uint8]:
         """The same in a NumPy array of its own, which stays.
@@ -93,6 +95,11 @@ class Frames:
 
     def __repr__(self) -> str:
         return f"Frames({self.first} to {self.stop - 1}, ready after {self.ready_ms:.1f} ms, {self.status})"
+
+    @property
+    def _shown(self) -> str:
+        """Which result's frames these are."""
+        return "coarse" if self.status == "invalid" else "frames"
 
     def _check(self) -> None:
         reason = self._source.stale()
@@ -135,7 +142,7 @@ class FrameStream:
             raise StopIteration
         reason = self._source.stale()
         if reason:
-            raise InputError(_CLOSED if self.closed else reason, _AGAIN)
+            raise InputError(reason, _AGAIN)
         try:
             frames = Frames(self._source, self._next)
         except BaseException:

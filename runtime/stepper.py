@@ -12,6 +12,7 @@ import numpy as np
 
 from videoscene_rt.chain.arrays import taken
 from videoscene_rt.chain.chain import Chain
+from videoscene_rt.chain.finite import check_finite
 from videoscene_rt.chain.given import given_inputs
 from videoscene_rt.chain.noise import NoiseMode, checked_seed, draw_noise
 from videoscene_rt.counters import Tally
@@ -19,9 +20,9 @@ from videoscene_rt.deadline import DeadlineHandle, Deadlines, Outcome, nonfinite
 from videoscene_rt.engines.errors import BackendError, InputError
 from videoscene_rt.engines.preset import Preset
 from videoscene_rt.frame_stream import StreamSource
-from videoscene_rt.handle import Handle, stream_handle
+from videoscene_rt.handle import Handle, Lifetime, stream_handle
 from videoscene_rt.ladder import COARSE
-from videoscene_rt.result import UNKNOWN_TIMESTEP, Result, Step
+from videoscene_rt.result import UNKNOWN_TIMESTEP, Result, Status, Step
 from videoscene_rt.runs import DeviceRun, HostRun
 from videoscene_rt.scenes.scene import Scene
 from videoscene_rt.slot_pool import SlotPool
@@ -125,6 +126,7 @@ class Stepper:
                     name: taken(chain.device, chain.plan.buffer(name), array, chain.upload_stream)
                     for name, array in inputs.items()
                 }
+                check_finite(arrays)
                 if seed is not None:
                     self._draw(seed)  # after everything was checked: a refused step leaves the noise as it was
                 chain.upload(arrays, slot, after)
@@ -161,10 +163,23 @@ class Stepper:
             self._closed = True
             self.retire()
 
+    def succeed(self, old: Stepper, tally: Tally, watchdog: Watchdog | None) -> None:
+        """Take the place of another stepper, whose lock is held: go on from its inputs, seed and numbers."""
+        with self.lock:
+            if old.seed != self.seed:
+                self._draw(old.seed)
+            self._chain.adopt_inputs(old._chain)
+            self.number, self.reloads, self._points = old.number, old.reloads + 1, old._points
+            self._tally, self._watchdog = tally, watchdog
+            if self.deadlines is not None:
+                self.deadlines.tally = tally
+        old.retire()
+
     def retire(self) -> None:
         """Begin no more: another stepper has taken this one's place. What is under way goes on, and its results stay."""
         with self.lock:
             self._superseded = True
+            self._under_way = []
             self._worker.shutdown()
             if self.deadlines is not None:
                 self.deadlines.close()
@@ -278,12 +293,13 @@ class Stepper:
         split = run if isinstance(run, (DeviceSplitRun, HostSplitRun)) else None
         refined = split is None or not (split.late or split.rung == COARSE)
         status = self._chain.slots[slot].status
-        nonfinite, timestep = (int(value) for value in status) if refined else (0, UNKNOWN_TIMESTEP)
+        count, timestep = (int(value) for value in status) if refined else (0, UNKNOWN_TIMESTEP)
+        wrong = {**self._chain.nonfinite_inputs(slot), **({"z_0": count} if count else {})}
         if split is not None and self.deadlines is not None:
             with self.lock:
-                return self.deadlines.outcome(split, nonfinite), timestep
-        if nonfinite:
-            return Outcome("invalid", COARSE, nonfinite_words(nonfinite)), timestep
+                return self.deadlines.outcome(split, wrong), timestep
+        if wrong:
+            return Outcome("invalid", COARSE, nonfinite_words(wrong)), timestep
         return Outcome("ok", self._chain.plan.decoder_of(way)), timestep
 
     def _result(self, step: Step, slot: int, handle: Handle, ended: bool) -> Result:
@@ -292,11 +308,11 @@ class Stepper:
         Args:
             ended: everything of the step has been computed; else nothing but the rendering is looked at.
         """
-        chain = self._chain
+        chain, lifetime = self._chain, handle.lifetime
         split = None if ended or self.deadlines is None else self.deadlines.split
 
         def stale() -> str:
-            return self._stale(step.number, handle)
+            return self._stale(step.number, lifetime)
 
         def shown(found: Mapping[str, Any]) -> dict[str, Any]:
             frames = "coarse" if step.rung == COARSE else "frames"
@@ -325,14 +341,23 @@ class Stepper:
             handle: from `begin`, with the way of a stream.
             begun: the call, on the host's monotonic clock.
         """
-        number, run = self.number, handle.run
-        return StreamSource(run, handle, begun, lambda: self._stale(number, handle))  # type: ignore[arg-type]
+        run: Any = handle.run
 
-    def _stale(self, number: int, handle: Handle) -> str:
+        def status() -> Status:
+            return self._outcome(run, run.slot, run.way)[0].status
+
+        def stale() -> str:
+            if self._closed:
+                return "the stream went with its pipeline, which is closed"
+            return "the stream is closed, or was given back for a later step" if handle.released else ""
+
+        return StreamSource(run, handle, begun, status, stale)
+
+    def _stale(self, number: int, lifetime: Lifetime) -> str:
         """Why a step's arrays are no longer to be had; "" while they are."""
         if self._closed:
             return f"the result of step {number} went with its pipeline, which is closed"
-        return f"the result of step {number} was given back for a later step" if handle.released else ""
+        return f"the result of step {number} was given back for a later step" if lifetime.released else ""
 
     def _release(self, run: AnyRun, slot: int, reader: int | None) -> None:
         if reader is not None:

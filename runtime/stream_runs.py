@@ -12,7 +12,6 @@ import numpy.typing as npt
 from videoscene_rt.chain.chain import Chain
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.slices import part_of
-from videoscene_rt.result import Status
 from videoscene_rt.runs import DeviceRun, HostRun, Times
 
 Spans = tuple[tuple[int, int], ...]
@@ -37,14 +36,11 @@ class StreamRun(Protocol):
             InputError: it was not begun, since the stream was closed before.
         """
 
-    def status(self) -> Status:
-        """Of the step, when its first chunk is done."""
+    def view(self, chunk: int, name: str) -> Any:
+        """The frames of a chunk that is done, "frames" or "coarse", where they are."""
 
-    def view(self, chunk: int) -> Any:
-        """The frames of a chunk that is done, where they are."""
-
-    def host(self, chunk: int) -> npt.NDArray[np.uint8]:
-        """The frames of a chunk that is done, on the host."""
+    def host(self, chunk: int, name: str) -> npt.NDArray[np.uint8]:
+        """The same on the host."""
 
     def order_chunk(self, chunk: int, handle: int) -> None:
         """Make a stream wait for a chunk."""
@@ -58,21 +54,12 @@ class _Chunks:
 
     def __init__(self, chain: Chain, slot: int, way: str) -> None:
         self.spans: Spans = tuple(part.frames for part in chain.plan.way(way).parts if part.frames is not None)
+        self.slot, self.way = slot, way
         self._whole = chain
-        self._number = slot
 
-    def status(self) -> Status:
-        """See `StreamRun.status`."""
-        return "invalid" if int(self._whole.slots[self._number].status[0]) else "ok"
-
-    def host(self, chunk: int) -> npt.NDArray[np.uint8]:
+    def host(self, chunk: int, name: str) -> npt.NDArray[np.uint8]:
         """See `StreamRun.host`."""
-        return self._whole.download_frames(self._number, chunk + _BEFORE, self.spans[chunk], self.shown)
-
-    @property
-    def shown(self) -> str:
-        """Which result's frames are handed out: the coarse ones where what was computed is not finite."""
-        return "frames" if self.status() == "ok" else "coarse"
+        return self._whole.download_frames(self.slot, chunk + _BEFORE, self.spans[chunk], name)
 
 
 class DeviceStreamRun(_Chunks, DeviceRun):
@@ -89,12 +76,12 @@ class DeviceStreamRun(_Chunks, DeviceRun):
         self._slot.part_done[chunk + _BEFORE].synchronize()
         return self._seen.setdefault(chunk, time.monotonic_ns())
 
-    def view(self, chunk: int) -> Any:
+    def view(self, chunk: int, name: str) -> Any:
         """See `StreamRun.view`: a `DeviceArray`."""
         from videoscene_rt.engines.cuda.array import DeviceArray
 
         place, chain = self._slot, self._chain
-        view = part_of(chain.view(self.shown, self._number), (slice(*self.spans[chunk]),))
+        view = part_of(chain.view(name, self.slot), (slice(*self.spans[chunk]),))
         made: Any = place.part_done[chunk + _BEFORE]
         device: Any = chain.device
         stream: Any = chain.lanes[0]
@@ -150,9 +137,9 @@ class HostStreamRun(_Chunks, HostRun):
         self._future.result()  # says what went wrong
         raise InputError("the stream was closed before these frames were computed")
 
-    def view(self, chunk: int) -> Any:
+    def view(self, chunk: int, name: str) -> Any:
         """See `StreamRun.view`: NumPy's."""
-        return self.host(chunk)
+        return self.host(chunk, name)
 
     def order_chunk(self, chunk: int, handle: int) -> None:
         """The host has no streams: it waits here."""

@@ -1,6 +1,7 @@
 """Running the FP32 reference over scenes and keeping what every graph read and wrote: for calibration and for the gate.
 
-The chain itself runs, on ONNX Runtime's CPU provider, behind a backend that looks on. Noise and seed differ from scene to scene,
+The chain itself runs, on ONNX Runtime's CPU provider, behind a backend that looks on; where a bundle has two encoders or decoders, once
+more with the others, for the graphs that only those call. Noise and seed differ from scene to scene,
 the student also sees timesteps that the policy did not choose, and the streaming graphs, which the chain does not call, are
 run over the same clips with the memory that they give themselves.
 """
@@ -28,6 +29,7 @@ from videoscene_rt.engines.digest import text_sha256
 from videoscene_rt.engines.engine import Backend
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.gates import CHAIN
+from videoscene_rt.engines.halves import Half, pairs
 from videoscene_rt.engines.onnxruntime_engine import OnnxRuntimeBackend
 
 CHAIN_OUTPUTS = ("timestep", "z_0", "frames")
@@ -98,8 +100,14 @@ class Recording:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch = None
 
-    def _chain(self, backend: Backend) -> Chain:
-        chain = Chain(plan_chain(self._bundle.manifest), self._bundle, backend)
+    @property
+    def _pairs(self) -> tuple[tuple[Half, Half], ...]:
+        """The default encoder and decoder, and the others."""
+        return pairs(self._bundle.manifest.encoders, self._bundle.manifest.decoders)
+
+    def _chain(self, backend: Backend, pair: tuple[Half, Half] | None = None) -> Chain:
+        encoder, decoder = pair or self._pairs[0]
+        chain = Chain(plan_chain(self._bundle.manifest, encoder=encoder, decoders=(decoder,)), self._bundle, backend)
         chain.write("prompt", self._bundle.prompt())
         return chain
 
@@ -125,7 +133,10 @@ class Recording:
             kept[CHAIN].append(Sample(scene, {}, whole))
             calls = backend.take()
             self._on_progress(f"the reference's other calls on {scene}")
-            for call in (*calls, *self._more_timesteps(backend, calls, index), *self._streams(backend, chain)):
+            for pair in self._pairs[1:]:
+                calls += self._others(backend, pair, index, {call.graph for call in calls})
+            more = (*self._more_timesteps(backend, calls, index), *self._streams(backend, chain, calls))
+            for call in (*calls, *more):
                 samples = kept[call.graph]
                 if call.graph == "student" or _wanted(call, sum(sample.scene == scene for sample in samples)):
                     samples.append(Sample(scene, self._keep(call.inputs), self._keep(call.outputs)))
@@ -146,8 +157,15 @@ class Recording:
             run({**student.inputs, "timestep": np.array([others[number % len(others)]], np.int32)})
         return backend.take()
 
-    def _streams(self, backend: ObservedBackend, chain: Chain) -> list[Call]:
-        called = {stage.graph for stage in chain.plan.stages}
+    def _others(self, backend: ObservedBackend, pair: tuple[Half, Half], index: int, known: set[str]) -> list[Call]:
+        """The calls of graphs that only the chain of another encoder and decoder has."""
+        chain = self._chain(backend, pair)
+        self._write(chain, index)
+        chain.run()
+        return [call for call in backend.take() if call.graph not in known]
+
+    def _streams(self, backend: ObservedBackend, chain: Chain, calls: Sequence[Call]) -> list[Call]:
+        called = {call.graph for call in calls}
         for name, spec in self._bundle.manifest.graphs.items():
             if name in called:
                 continue
