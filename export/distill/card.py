@@ -48,6 +48,7 @@ def model_card(record: dict[str, Any], tables: str) -> str:
         f"| trained on | {record['device']}, torch {record['torch']}, Python {record['python']} |",
         f"| time | {took} |",
         f"| steps | {steps} |",
+        *_policy_again(record.get("policy_again")),
         "",
         "To train it again: `python -m videoscene_rt.export.distill.train --out DIR --recipe record.json`, which takes the same steps.",
         "",
@@ -62,3 +63,12 @@ def model_card(record: dict[str, Any], tables: str) -> str:
         "was dense.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _policy_again(found: dict[str, Any] | None) -> list[str]:
+    if found is None:
+        return []
+    return [
+        f"| policy, again | {found['seconds']:.0f} s on {found['device']}: {found['scenes']} scenes that the student was not trained on, "
+        f"{found['steps']} groups of 16 states, {found['policy_steps']} steps, seed {found['seed']} |"
+    ]

@@ -38,6 +38,7 @@ class Recipe:
         finetune_decoder: whether the decoder learns on in the leap, from what the student gives it, or stays as it is.
         pixel_weight, consistency_weight: of the second stage's losses beside the latent one.
         average: decay of the weights' moving average, a step.
+        policy_scenes: scenes for the policy that nothing else learnt from; 0 takes those that the student was trained on.
         policy_states: clips whose reward is computed for every candidate.
         policy_steps, policy_batch, policy_rate: of the policy's training.
         validation: held-out clips that training looks at.
@@ -45,14 +46,14 @@ class Recipe:
 
     seed: int = 0
     minutes: float = 13.0
-    shares: tuple[float, ...] = (0.15, 0.33, 0.05, 0.12, 0.31, 0.04)
+    shares: tuple[float, ...] = (0.12, 0.36, 0.04, 0.11, 0.29, 0.08)
     steps: tuple[int, ...] = ()
     clips: int = 6000
     variants: int = 2
     clips_at_once: int = 16
     copies: int = 3
     autoencoder_batch: int = 8
-    autoencoder_rate: float = 1.2e-3
+    autoencoder_rate: float = 1.0e-3
     latent_noise: float = 0.1
     denoise_batch: int = 128
     denoise_rate: float = 1.0e-3
@@ -66,6 +67,7 @@ class Recipe:
     pixel_weight: float = 1.0
     consistency_weight: float = 0.1
     average: float = 0.999
+    policy_scenes: int = 512
     policy_states: int = 4096
     policy_steps: int = 1500
     policy_batch: int = 256

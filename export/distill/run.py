@@ -82,6 +82,7 @@ class Run:
         paces: of every stage.
         inside: what a stage that was cut off left to go on with.
         store, latents, validation: made by their stages, again in every process.
+        seen: scenes that the student was trained on where there is no store of them: another run's.
     """
 
     preset: Preset
@@ -100,6 +101,7 @@ class Run:
     store: Store | None = None
     latents: Latents | None = None
     validation: Clips | None = None
+    seen: int = 0
 
     def pace(self, stage: str) -> Pace:
         """How far a stage is."""

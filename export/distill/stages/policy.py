@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from dataclasses import dataclass
 
 import torch
@@ -11,9 +12,12 @@ from torch import Tensor
 from videoscene_rt.export.distill.autoencoding import decode
 from videoscene_rt.export.distill.chain import logits
 from videoscene_rt.export.distill.diffusion import predict
+from videoscene_rt.export.distill.latents import Latents
 from videoscene_rt.export.distill.optimising import descend, optimiser
 from videoscene_rt.export.distill.pace import learning_rate
 from videoscene_rt.export.distill.run import Run
+from videoscene_rt.export.distill.stages.unseen import unseen
+from videoscene_rt.export.distill.store import Store
 from videoscene_rt.export.policy import DDPNet
 
 _AT_ONCE = 16
@@ -98,30 +102,30 @@ def _chosen(policy: DDPNet, states: Tensor) -> Tensor:
 @torch.no_grad()
 def _rewards(run: Run) -> Rewards:
     """Every candidate tried in as many states as the stage's time allows; at least one batch is done."""
-    assert run.latents is not None
+    started = time.monotonic()
+    store, latents = unseen(run)
+    run.pace("policy").spent += time.monotonic() - started
     draw = run.draw("policy", 0)
-    order = torch.randperm(len(run.latents), generator=draw)[: run.recipe.policy_states].to(run.device)
+    order = torch.randperm(len(latents), generator=draw)[: run.recipe.policy_states].to(run.device)
     groups = list(order.split(_AT_ONCE))
     tried: list[tuple[Tensor, Tensor]] = []
     for _ in run.pace("policy").steps():
         if len(tried) == len(groups):
             break
-        tried.append(_tried(run, groups[len(tried)], draw))
+        tried.append(_tried(run, store, latents, groups[len(tried)], draw))
         if run.device.type == "cuda":
             torch.cuda.synchronize()  # or the clock would see launches, not work
     states, errors = zip(*tried, strict=True)
     done = torch.cat(groups[: len(tried)])
-    return Rewards(torch.cat(states), torch.cat(errors), run.latents.scene[done])
+    return Rewards(torch.cat(states), torch.cat(errors), latents.scene[done])
 
 
-def _tried(run: Run, rows: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+def _tried(run: Run, store: Store, latents: Latents, rows: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
     """Coarse latents float16[B,T,16,h,w] of examples and the error of each candidate, float32[B,K]; one noise for all."""
-    assert run.latents is not None
-    assert run.store is not None
     variants = torch.randint(run.recipe.variants, rows.shape, generator=draw).to(run.device)
-    _, coarse = run.latents.pair(rows, variants)
-    condition = run.latents.condition(rows)
-    target = run.latents.variation[rows].of(run.store.clean[run.latents.scene[rows]])
+    _, coarse = latents.pair(rows, variants)
+    condition = latents.condition(rows)
+    target = latents.variation[rows].of(store.clean[latents.scene[rows]])
     noise = torch.randn(coarse.shape, generator=draw).to(run.device)
     errors = []
     for candidate in run.preset.policy.timesteps:

@@ -22,6 +22,7 @@ QUICK = Recipe(
     autoencoder_batch=3,
     denoise_batch=4,
     leap_batch=3,
+    policy_scenes=2,
     policy_states=16,
     policy_steps=4,
     policy_batch=8,
