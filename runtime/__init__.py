@@ -12,14 +12,31 @@ from typing import TYPE_CHECKING, Any
 from videoscene_rt.engines.errors import BackendError, InputError, VsrtError
 
 if TYPE_CHECKING:
+    from videoscene_rt.counters import Counters
+    from videoscene_rt.ladder import Ladder
     from videoscene_rt.pipeline import Pipeline
     from videoscene_rt.result import Result, Step
     from videoscene_rt.scenes.scene import Scene
+    from videoscene_rt.watchdog import Hang
 
-__all__ = ["BackendError", "InputError", "Pipeline", "Result", "Scene", "Step", "VsrtError"]
+__all__ = [
+    "BackendError",
+    "Counters",
+    "Hang",
+    "InputError",
+    "Ladder",
+    "Pipeline",
+    "Result",
+    "Scene",
+    "Step",
+    "VsrtError",
+]
 __version__ = "0.1.0"
 
 _PLACES = {
+    "Counters": "videoscene_rt.counters",
+    "Hang": "videoscene_rt.watchdog",
+    "Ladder": "videoscene_rt.ladder",
     "Pipeline": "videoscene_rt.pipeline",
     "Result": "videoscene_rt.result",
     "Scene": "videoscene_rt.scenes.scene",

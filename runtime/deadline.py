@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -81,6 +81,7 @@ class Deadlines:
         BackendError: there is not enough memory.
 
     Attributes:
+        tally: see above.
         split: the step in two.
         climb: where on the ladder it stands.
         worker: runs, where the host is the device, whatever uses the chain's inner buffers, one after the other.
@@ -91,7 +92,7 @@ class Deadlines:
         self.climb = LadderClimb(ladder, (*self.split.rungs, COARSE))
         self._chain = chain
         self._ladder = ladder
-        self._tally = tally
+        self.tally = tally
         self._parked: list[tuple[int, SplitRun]] = []
         self._render = Worker("videoscene_rt coarse")
         self.worker = Worker("videoscene_rt")
@@ -104,9 +105,9 @@ class Deadlines:
     def launch(self, slot: int, deadline: Deadline, busy: bool) -> SplitRun:
         """Choose a rung and put the step onto the device, or onto two threads."""
         if busy:
-            self._tally.count("busy")
+            self.tally.count("busy")
         rung = self.climb.choose(deadline.left_s * 1e3, busy)
-        self._tally.count(f"rung {rung}")
+        self.tally.count(f"rung {rung}")
         if self._chain.device.captures:
             return DeviceSplitRun(self._chain, self.split, slot, rung)
         return HostSplitRun(self.split, slot, rung, self._render, self.worker)
@@ -125,24 +126,24 @@ class Deadlines:
                 "give a longer deadline; if it happens again the device hangs: end the process and begin anew",
             )
 
-    def outcome(self, run: SplitRun, nonfinite: int) -> Outcome:
+    def outcome(self, run: SplitRun, nonfinite: Mapping[str, int]) -> Outcome:
         """What a step's result is; and the ladder is told how long it took.
 
         Args:
             run: of the step, whose deadline was met or has passed.
-            nonfinite: values of z_0 that are not, where the step has been refined.
+            nonfinite: by tensor, how many values are not: of inputs and, where the step has been refined, of z_0.
         """
         self.climb.observe(run.rung, run.elapsed_ms)
         run.observed = True
         best = self.climb.rungs[0]
+        if nonfinite:
+            return Outcome("invalid", COARSE, nonfinite_words(nonfinite))
         if run.late:
             return Outcome("late", COARSE, f"rung {run.rung} had not ended at the deadline")
         if run.rung == COARSE:
             return Outcome(
                 "degraded", COARSE, "rendered only: nothing better fitted the deadline, or an earlier step still ran"
             )
-        if nonfinite:
-            return Outcome("invalid", COARSE, nonfinite_words(nonfinite))
         if run.rung != best:
             return Outcome("degraded", run.rung, f"rung {best} did not fit the deadline")
         return Outcome("ok", run.rung)
@@ -157,7 +158,7 @@ class Deadlines:
         self._parked = [each for each in self._parked if each not in ended]
         for _, run in ended:
             if run.late:
-                self._tally.count("dropped")
+                self.tally.count("dropped")
                 if not failed(run):
                     (self.climb.correct if run.observed else self.climb.observe)(run.rung, run.took_ms)
         return [slot for slot, _ in ended]
@@ -177,9 +178,12 @@ class Deadlines:
         self.worker.shutdown()
 
 
-def nonfinite_words(count: int) -> str:
+def nonfinite_words(counts: Mapping[str, int]) -> str:
     """Why a step is invalid."""
-    return f"z_0: {count:,} value{'s are' if count > 1 else ' is'} not finite; the frames are the coarse ones"
+    found = ", ".join(
+        f"{name}: {count:,} value{'s are' if count > 1 else ' is'} not finite" for name, count in counts.items()
+    )
+    return f"{found}; the frames are the coarse ones"
 
 
 def _over(run: SplitRun) -> bool:

@@ -28,6 +28,12 @@ class Run(Protocol):
         """Make a stream wait for it."""
 
 
+class Lifetime:
+    """Whether a handle was released; results hold this, not the handle, which holds them."""
+
+    released = False
+
+
 class Handle:
     """One submitted step. Its slot is its own until `release`, which a ``with`` statement calls.
 
@@ -42,7 +48,12 @@ class Handle:
         self._collect = collect
         self._release = release
         self._result: Result | None = None
-        self.released = False
+        self.lifetime = Lifetime()
+
+    @property
+    def released(self) -> bool:
+        """Whether its slot was given back."""
+        return self.lifetime.released
 
     @property
     def run(self) -> Run:
@@ -93,7 +104,7 @@ class Handle:
                 array through DLPack are waited for in any case.
         """
         if not self.released:
-            self.released = True
+            self.lifetime.released = True
             self._release(None if after is None else stream_handle(after))
 
     def __enter__(self) -> Handle:

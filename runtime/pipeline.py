@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal
 
@@ -30,6 +30,7 @@ from videoscene_rt.engines.halves import HALVES, Half
 from videoscene_rt.frame_stream import FrameStream
 from videoscene_rt.handle import Handle
 from videoscene_rt.ladder import Ladder
+from videoscene_rt.reload import check_same_sizes, self_test, take_over
 from videoscene_rt.result import Result
 from videoscene_rt.scenes.scene import Scene
 from videoscene_rt.split_run import Deadline
@@ -72,6 +73,8 @@ class Pipeline:
         deadlines = None if ladder is None else Deadlines(chain, ladder, self._tally)
         told = {"tally": self._tally, "watchdog": watchdog, "deadlines": deadlines}
         self._stepper = Stepper(chain, self.preset, noise, seed, **told)  # type: ignore[arg-type]
+        self._again: Callable[[str | os.PathLike[str], OnVerified | None], Pipeline] | None = None
+        self._swapping = threading.Lock()
         self._one_step = threading.Lock()
         self._last_lock = threading.Lock()
         self._last: list[Handle] = []
@@ -142,6 +145,28 @@ class Pipeline:
                 what = "encoder" if known is HALVES else "decoder"
                 raise InputError(f"there is no {what} {half!r}", f"choose one of {', '.join(known)}")
         watchdog = None if hang_s is None else Watchdog(checked_limit(hang_s), on_hang)
+
+        def again(other: str | os.PathLike[str], told: OnVerified | None) -> Pipeline:
+            return cls.load(
+                other,
+                backend,
+                precision,
+                seed=seed,
+                noise=noise,
+                timestep=timestep,
+                threads=threads,
+                slots=slots,
+                priority=priority,
+                capture=capture,
+                memory=memory,
+                encoder=encoder,
+                decoder=decoder,
+                streaming=streaming,
+                ladder=ladder,
+                hang_s=None,
+                on_verified=told,
+            )
+
         opened = open_backend(backend, precision, threads)
         verified = Bundle.open(bundle, on_verified)
         decoders = verified.manifest.decoders if decoder == "both" else () if decoder is None else (decoder,)
@@ -150,7 +175,9 @@ class Pipeline:
         chain.write("prompt", verified.prompt())
         if timestep is not None:
             chain.write("timestep", np.array([timestep], np.int32))
-        return cls(verified, chain, opened, seed, noise, ladder=ladder, watchdog=watchdog)
+        pipeline = cls(verified, chain, opened, seed, noise, ladder=ladder, watchdog=watchdog)
+        pipeline._again = again
+        return pipeline
 
     @property
     def chain(self) -> Chain:
@@ -365,6 +392,48 @@ class Pipeline:
                 raise InputError(f"the chain has no tensor {name!r}", f"it has {', '.join(known)}")
             self._stepper.settle()
             return chain.read(name, self._stepper.newest).copy()
+
+    def reload(self, bundle: str | os.PathLike[str], on_verified: OnVerified | None = None) -> None:
+        """Go over to another bundle of the same sizes, between two steps; call it from a thread of its own and go on stepping.
+
+        The new bundle is loaded as this pipeline was, and tried with steps of its own, beside the running one: for that time there are
+        two in memory. Then it takes over inputs, bound memory, seed and numbers. Steps that have begun end with the old bundle, which
+        goes with the last of their handles; results that you hold stay valid as they were. Two reloads follow one another.
+
+        Args:
+            bundle: the folder. on_verified: see `load`.
+
+        Raises:
+            InputError: see `load`; or its arrays have other sizes; or the pipeline is closed. It goes on with the bundle that it has.
+            BackendError: see `load`; or the self-test failed. It goes on with the bundle that it has.
+        """
+        with self._swapping:
+            _ = self.chain
+            if self._again is None:
+                raise InputError("this pipeline was not made by Pipeline.load", "reload one that was")
+            new = self._again(bundle, on_verified)
+            try:
+                check_same_sizes(self.chain.plan, new.chain.plan)
+                self_test(new)
+                new._forget_last()
+                self._take_over_bound(new)
+                self._swap(new)
+            except BaseException:
+                new.close()
+                raise
+
+    def _take_over_bound(self, new: Pipeline) -> None:
+        if take_over(self.chain, new.chain):
+            new._stepper.bound_anew()
+
+    def _swap(self, new: Pipeline) -> None:
+        with self._one_step, self._stepper.lock:
+            _ = self.chain  # raises where it was closed meanwhile
+            self._take_over_bound(new)  # what was bound since; most often nothing
+            new._stepper.succeed(self._stepper, self._tally, self._watchdog)
+            self._tally.count("reloads")
+            self.bundle, self.preset, self.notes, self.versions = new.bundle, new.preset, new.notes, new.versions
+            self._chain, self._stepper = new._chain, new._stepper
 
     def close(self) -> None:
         """Wait for the steps under way and let engines and buffers go; results that were not copied are no longer to be had."""

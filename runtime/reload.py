@@ -38,14 +38,16 @@ def check_same_sizes(old: ChainPlan, new: ChainPlan) -> None:
             )
 
 
-def take_over(old: Chain, new: Chain) -> None:
-    """Bind in the new chain what the user bound in the old one.
+def take_over(old: Chain, new: Chain) -> bool:
+    """Bind in the new chain what the user bound in the old one; whether there was something that it did not have yet.
 
     Raises:
         BackendError: an engine refuses the address.
     """
-    for name in sorted(old.bound):
+    missing = [name for name in sorted(old.bound) if name not in new.bound or old.view(name) != new.view(name)]
+    for name in missing:
         new.bind(name, old.view(name))
+    return bool(missing)
 
 
 def self_test(pipeline: Pipeline) -> None:
@@ -54,7 +56,7 @@ def self_test(pipeline: Pipeline) -> None:
     Raises:
         BackendError: it does not work.
     """
-    given = test_inputs(pipeline.preset)
+    given = made_up_inputs(pipeline.preset)
     first = _kept(pipeline.step(given))
     second = _kept(pipeline.step(given))
     for name, array in first.items():
@@ -66,7 +68,7 @@ def self_test(pipeline: Pipeline) -> None:
             raise BackendError("the new bundle's self-test failed: rendered alone, the coarse frames differ", _LEFT)
 
 
-def test_inputs(preset: Preset) -> dict[str, Any]:
+def made_up_inputs(preset: Preset) -> dict[str, Any]:
     """A cloud before cameras that stand in one place, in the preset's sizes: the chain's inputs by name."""
     draw = np.random.default_rng(0)
     height, width, frames = preset.height, preset.width, preset.frames

@@ -131,8 +131,17 @@ class Chain:
         if after is not None:
             self.device.order(after, before=self._uploader.stream.handle)
         self._uploader.upload(self.slots[slot], arrays)
+        self._uploader.look(self.slots[slot], arrays)
         if after is not None:
             self.device.order(self._uploader.stream.handle, before=after)
+
+    def nonfinite_inputs(self, slot: int) -> dict[str, int]:
+        """By input that was given on the device, how many of its values are not finite, where any is not; when it has been rendered."""
+        return self._uploader.nonfinite(self.slots[slot])
+
+    def adopt_inputs(self, other: Chain) -> None:
+        """Take over what another chain with the same inputs, on the same device, was last given; no step of this one runs."""
+        self._uploader.adopt(other._uploader, self.slots[0])
 
     @property
     def upload_stream(self) -> int:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from math import prod
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from videoscene_rt.chain.arrays import Given
+from videoscene_rt.chain.finite import rows_read
 from videoscene_rt.chain.slots import InputBuffer, Slot
 from videoscene_rt.engines.device import Device
+from videoscene_rt.engines.engine import TensorView
+
+if TYPE_CHECKING:
+    from videoscene_rt.engines.cuda.device import CudaDevice
+    from videoscene_rt.engines.kernels.input_watch import InputWatch
 
 
 class Uploader:
@@ -29,6 +36,7 @@ class Uploader:
         self.stream = stream
         self._version = 0
         self._latest: dict[str, InputBuffer] = {}
+        self._watch = _watch(device, slots)
 
     def upload(self, slot: Slot, arrays: Mapping[str, Given]) -> None:
         """Put the copies onto the stream and mark their end with ``slot.ready``.
@@ -56,6 +64,50 @@ class Uploader:
                 self._carry(slot, buffer, latest)
         self.stream.record(slot.ready)
 
+    def look(self, slot: Slot, arrays: Mapping[str, Given]) -> None:
+        """Let the device count, after the copies of `upload`, what is not finite in inputs that came from the device.
+
+        Args:
+            slot: whose. arrays: see `upload`.
+        """
+        if self._watch is None:
+            return
+        self._watch.clear(slot.number)
+        looked = False
+        for name in self._watch.names:
+            array = arrays.get(name)
+            if isinstance(array, TensorView):
+                buffer, rows = slot.inputs[name], rows_read(name, arrays)
+                shape = (array.shape[0] if rows is None else min(rows, array.shape[0]), *array.shape[1:])
+                pointer = buffer.memory.view().pointer
+                if prod(shape):
+                    self._watch.enqueue(slot.number, name, pointer, prod(shape), self.stream.handle)
+                    looked = True
+        if looked:
+            self.stream.record(slot.ready)  # the step, and so its end, comes after the look
+
+    def nonfinite(self, slot: Slot) -> dict[str, int]:
+        """By input from the device, how many values of a slot's step that has begun to run are not finite."""
+        return {} if self._watch is None else self._watch.found(slot.number)
+
+    def adopt(self, other: Uploader, slot: Slot) -> None:
+        """Take over what another chain with the same inputs was last given, and wait until it is here.
+
+        Args:
+            other: that chain's, on the same device.
+            slot: of this chain; no step is using it.
+        """
+        other.stream.synchronize()
+        self._version += 1
+        for name, buffer in slot.inputs.items():
+            theirs = other._latest.get(name) or other._slots[0].inputs[name]
+            view = buffer.memory.view()
+            self._device.copy(view.pointer, theirs.memory.view().pointer, buffer.host.nbytes, self.stream)
+            buffer.version, buffer.rows = self._version, view.shape[0]
+            self._latest[name] = buffer
+        self.stream.record(slot.ready)
+        self.stream.synchronize()
+
     def _take(self, slot: Slot, buffer: InputBuffer, array: Given) -> None:
         nbytes = buffer.rows * buffer.row_bytes
         target = buffer.memory.view().pointer
@@ -74,3 +126,14 @@ class Uploader:
         self._device.copy(buffer.memory.view().pointer, latest.memory.view().pointer, nbytes, self.stream)
         buffer.version, buffer.rows = latest.version, latest.rows
         slot.uploaded += nbytes
+
+
+def _watch(device: Device, slots: tuple[Slot, ...]) -> InputWatch | None:
+    """The watch over the float inputs, where there are arrays that the host cannot look at."""
+    if device.kind != "cuda":
+        return None
+    from videoscene_rt.engines.kernels.input_watch import InputWatch
+
+    views = {name: buffer.memory.view() for name, buffer in slots[0].inputs.items()}
+    shapes = {name: view.shape for name, view in views.items() if view.dtype == "float32"}
+    return InputWatch(cast("CudaDevice", device), shapes, len(slots))
