@@ -16,7 +16,6 @@ from videoscene_rt.handle import Handle, stream_handle
 from videoscene_rt.result import Result, Status
 from videoscene_rt.stream_runs import StreamRun
 
-_CLOSED = "the stream is closed"
 _AGAIN = "begin another: pipeline.stream(scene)"
 
 
@@ -110,9 +109,12 @@ class Frames:
 class FrameStream:
     """What `Pipeline.stream` gives: an iterator over `Frames`, which holds a slot until it is closed.
 
+    The end of a ``with`` statement closes it, or `close`. Without either, when it was read to its end, the pipeline's next
+    `step`, `submit` or `stream` does.
+
     Args:
         source: of the frames.
-        keep: told the handle when every frame has been handed out: the pipeline then gives its slot back with its next step.
+        keep: told the handle when every frame has been handed out, outside a ``with`` statement.
     """
 
     def __init__(self, source: StreamSource, keep: Callable[[Handle], None]) -> None:
@@ -120,7 +122,7 @@ class FrameStream:
         self._handle = source.handle
         self._keep = keep
         self._next = 0
-        self._kept = False
+        self._kept = self._entered = False
         self.spans = source.run.spans
 
     @property
@@ -149,7 +151,7 @@ class FrameStream:
             self.close()
             raise
         self._next += 1
-        if self._next == len(self.spans):
+        if self._next == len(self.spans) and not self._entered:
             self._kept = True
             self._keep(self._handle)
         return frames
@@ -176,11 +178,12 @@ class FrameStream:
             timeout: see `Handle.result`.
 
         Raises:
-            InputError: the stream was closed before.
+            InputError: the stream, or its pipeline, was closed before.
             BackendError: see `Handle.result`.
         """
-        if self.closed:
-            raise InputError(_CLOSED, _AGAIN)
+        reason = self._source.stale()
+        if reason:
+            raise InputError(reason, _AGAIN)
         if timeout is None:
             self._source.run.wait_chunk(0)  # so that the figures have when that was
         return self._handle.result(timeout)
@@ -194,6 +197,7 @@ class FrameStream:
             self._handle.release()
 
     def __enter__(self) -> FrameStream:
+        self._entered = True
         return self
 
     def __exit__(
