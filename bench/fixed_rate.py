@@ -85,6 +85,7 @@ def fixed_rate(
     deadline_ms: float | None = None,
     clock: Clock = time.perf_counter_ns,
     sleep: Callable[[float], object] = time.sleep,
+    by: Callable[[float], object] | None = None,
 ) -> RateRun:
     """Run something on the newest of the inputs that arrive at a rate. Python's garbage collector rests meanwhile.
 
@@ -94,6 +95,7 @@ def fixed_rate(
         arrivals: how many come; the last one is always taken.
         deadline_ms: from the arrival to the result; by default one period.
         clock: nanoseconds of the host's monotonic clock. sleep: seconds.
+        by: in place of ``run``: told the seconds that are left until the deadline of the input that it takes, at least 0.
 
     Raises:
         InputError: the rate or the deadline is none, or nothing arrives.
@@ -108,7 +110,12 @@ def fixed_rate(
     gc.disable()
     try:
         overhead = _overhead_us(clock)
-        took, dropped = _loop(run, period, arrivals, clock, sleep)
+        deadline_s = deadline_ms / 1e3
+
+        def step(waited_ns: int) -> None:
+            _ = run() if by is None else by(max(0.0, deadline_s - waited_ns / 1e9))
+
+        took, dropped = _loop(step, period, arrivals, clock, sleep)
     finally:
         if collecting:
             gc.enable()
@@ -128,7 +135,7 @@ def fixed_rate(
 
 
 def _loop(
-    run: Callable[[], object],
+    run: Callable[[int], object],
     period: int,
     arrivals: int,
     clock: Clock,
@@ -137,6 +144,7 @@ def _loop(
 ) -> tuple[list[tuple[int, int, int]], int]:
     """Arrival, taking and end of each step in nanoseconds since the first arrival, and how many arrivals were dropped.
 
+    ``run`` is told for how many nanoseconds its input has waited.
     It ends when the last arrival was taken, or after ``most`` steps.
     """
     took: list[tuple[int, int, int]] = []
@@ -155,7 +163,7 @@ def _loop(
             if left > _SPIN_NS:
                 sleep((left - _SPIN_NS) / 1e9)
             continue
-        run()
+        run(now - begin - newest * period)
         took.append((newest * period, now - begin, clock() - begin))
         dropped += newest - last - 1
         last = newest
@@ -165,5 +173,5 @@ def _loop(
 def _overhead_us(clock: Clock) -> float:
     """The loop over inputs that come every nanosecond, so that there is always a newer one, and nothing to do; by step."""
     begin = clock()
-    _loop(lambda: None, 1, 1 << 62, clock, lambda seconds: None, _OVERHEAD_STEPS)
+    _loop(lambda waited: None, 1, 1 << 62, clock, lambda seconds: None, _OVERHEAD_STEPS)
     return (clock() - begin) / _OVERHEAD_STEPS / 1e3

@@ -2,6 +2,7 @@
 
 A sensor thread makes a scene every cycle: the pair of photographs, a LiDAR sweep that is never the same size, the poses ahead of
 the vehicle. The main thread runs the pipeline. python -m videoscene_rt.examples.vehicle BUNDLE [--hz 20] [--seconds 5] [--backend …]
+With --deadline MS every sweep is answered so many milliseconds after it was seen, refined or with the coarse frames.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import argparse
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from videoscene_rt import InputError, Pipeline, Result, Scene, VsrtError
+from videoscene_rt import InputError, Ladder, Pipeline, Result, Scene, VsrtError
 from videoscene_rt.examples.mailbox import Mailbox
 from videoscene_rt.scenes.clouds import thin
 from videoscene_rt.scenes.room import procedural_room
@@ -61,10 +63,12 @@ class Log:
     budget: float
     steps: list[float] = field(default_factory=list)
     ages: list[float] = field(default_factory=list)
+    statuses: Counter[str] = field(default_factory=Counter)
 
     def use(self, result: Result) -> None:
         """Stands for the planner, which reads result.frames in place and is done with them when it returns."""
         self.steps.append(result.step.duration_ms)
+        self.statuses[result.status] += 1
         self.ages.append((time.monotonic_ns() - (result.step.scene_timestamp_ns or result.step.started_ns)) / 1e6)
 
     def line(self, produced: int, dropped: int) -> str:
@@ -76,6 +80,8 @@ class Log:
             line += ", {} p50 {:.1f} p99 {:.1f} ms".format(name, *np.percentile(times, [50, 99]))
         late, mean = sum(step > self.budget for step in self.steps), np.mean(self.steps) / self.budget
         line += f", late {late} (over {self.budget:g} ms), mean {mean:.2f} of the budget"
+        if self.statuses.keys() - {"ok"}:
+            line += "".join(f", {status} {count}" for status, count in sorted(self.statuses.items()))
         return line + (": too slow for this rate, most sweeps were dropped" if 2 * dropped > produced else "")
 
 
@@ -96,19 +102,32 @@ def perceive(pipeline: Pipeline, mailbox: Mailbox[Scene], log: Log) -> None:
         running = following
 
 
+def perceive_by(pipeline: Pipeline, mailbox: Mailbox[Scene], log: Log, deadline_s: float) -> None:
+    """Until the mailbox is closed: one step at a time, and its result by a deadline that counts from when the sweep was seen."""
+    while (scene := mailbox.take()) is not None:
+        age = (time.monotonic_ns() - (scene.timestamp_ns or 0)) / 1e9
+        log.use(pipeline.step(scene, deadline=max(0.0, deadline_s - age)))
+
+
 def drive(options: argparse.Namespace) -> None:
     """Load, drive, and print one line, whatever ends the drive."""
     if not (0 < options.hz <= 1000 and 0 < options.seconds <= 86400):
         raise InputError("--hz must be above 0 and at most 1000, --seconds above 0 and at most 86400")
+    if options.deadline is not None and not 0 < options.deadline <= 1e6:
+        raise InputError("--deadline must be milliseconds, above 0 and at most 1,000,000")
     scene = procedural_room(points=60_000) if options.scene is None else Scene.load(options.scene)
     mailbox, stop, log = Mailbox[Scene](), threading.Event(), Log(1000 / options.hz)
-    with Pipeline.load(options.bundle, options.backend, options.precision) as pipeline:
+    ladder = None if options.deadline is None else Ladder()
+    with Pipeline.load(options.bundle, options.backend, options.precision, ladder=ladder) as pipeline:
         scene = scene.thinned(pipeline.preset.max_points)
         way = Drive(scene, pipeline.preset.frames, options.hz, options.seconds)
         sensor = threading.Thread(target=way.sense, args=(mailbox, stop), name="sensor")
         sensor.start()
         try:
-            perceive(pipeline, mailbox, log)
+            if options.deadline is None:
+                perceive(pipeline, mailbox, log)
+            else:
+                perceive_by(pipeline, mailbox, log, options.deadline / 1e3)
         finally:
             stop.set()
             sensor.join()
@@ -121,6 +140,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--hz", type=float, default=20.0, help="sweeps a second")
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument(
+        "--deadline", type=float, metavar="MS", help="from a sweep until its result is used; none if not given"
+    )
     parser.add_argument("--backend", default="onnxruntime")
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--scene", type=Path, help="a scene folder; the built-in room if not given")

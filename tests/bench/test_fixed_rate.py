@@ -77,6 +77,24 @@ def test_the_deadline_can_be_another() -> None:
     assert run(Machine(30, 110, 30, 30), 20, 6, deadline_ms=200).missed == 0
 
 
+def test_a_step_by_the_deadline_is_told_what_is_left_of_it() -> None:
+    """The third arrival of `test_by_hand` has waited for 10 ms when it is taken."""
+    machine, left = Machine(30, 110, 30, 30), list[float]()
+
+    def by(seconds: float) -> None:
+        left.append(seconds * 1e3)
+        machine.run()
+
+    fixed_rate(machine.run, 20, 6, 60.0, machine.clock, machine.sleep, by=by)
+    np.testing.assert_allclose(left, [60, 60, 50, 60, 60], atol=0.01)
+    late = list[float]()
+    machine = Machine(120)
+    fixed_rate(
+        machine.run, 20, 7, 30.0, machine.clock, machine.sleep, by=lambda seconds: (late.append(seconds), machine.run())
+    )
+    assert late[-1] == 0, "never less than nothing"
+
+
 @pytest.mark.parametrize("hz", [0.0, -20.0, 1e9, math.nan, math.inf])
 def test_a_rate_that_nothing_arrives_at_is_refused(hz: float) -> None:
     with pytest.raises(InputError, match=r"cannot arrive at .* Hz") as caught:

@@ -171,12 +171,23 @@ def test_the_program_drives_and_prints_one_line(small_bundle: Path, tmp_path: Pa
     assert steps > 0
 
 
+def test_by_a_deadline_every_sweep_that_is_taken_is_answered_in_time_or_coarse(small_bundle: Path) -> None:
+    done = run(small_bundle, "--hz", 10, "--seconds", 1, "--deadline", 60_000)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert LINE.fullmatch(done.stdout)
+    done = run(small_bundle, "--hz", 50, "--seconds", 1, "--deadline", 0.001)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r", late \d+(: too slow|\n)", done.stdout), done.stdout
+    assert " ok " not in done.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
         (["nowhere"], 2, "nowhere"),
         (["BUNDLE", "--hz", 0], 2, "--hz must be above 0"),
         (["BUNDLE", "--seconds", "nan"], 2, "--seconds above 0"),
+        (["BUNDLE", "--deadline", "-1"], 2, "--deadline must be milliseconds"),
         (["BUNDLE", "--scene", "nowhere"], 2, "nowhere"),
         (["BUNDLE", "--backend", "abacus"], 2, "no backend 'abacus'"),
         (["BUNDLE", "--precision", "int8"], 3, "has no engine of graph"),
