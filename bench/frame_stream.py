@@ -1,7 +1,6 @@
 """Frames as they come: how long until the first one can be read, and how long between one and the next.
 
-A source yields, whenever frames have become readable on the host, how many they are. A pipeline that refines a clip as a whole yields all
-of a clip's frames at once; one that streams would yield them a few at a time, to the same functions.
+A source yields, whenever frames have become readable on the host, how many they are: those of a stream come a chunk at a time.
 """
 
 from __future__ import annotations
@@ -76,27 +75,44 @@ def watch_frames(source: Iterator[int], groups: int, clock: Clock = time.perf_co
     return StreamRun(max(sizes), spacing, float(spacing.sum()) / 1e3, sum(sizes[1:]))
 
 
-def whole_clips(pipeline: Any, given: Any, together: int) -> Iterator[int]:
-    """What `Pipeline` can do today: the frames of a step become readable together, when all of it is done.
+def streams(pipeline: Any, given: Any, together: int) -> Iterator[int]:
+    """The frames of one stream after the other, each chunk brought to the host.
 
     Args:
-        pipeline: whose steps.
-        given: see `Pipeline.submit`.
-        together: steps submitted and not released at any time.
+        pipeline: whose.
+        given: see `Pipeline.stream`.
+        together: streams begun and not closed at any time.
     """
     waiting: deque[Any] = deque()
     try:
         while True:
             while len(waiting) < together:
-                waiting.append(pipeline.submit(given))
-            with waiting.popleft() as handle:
-                yield len(handle.result().host().frames)
+                waiting.append(pipeline.stream(given))
+            with waiting.popleft() as stream:
+                for frames in stream:
+                    yield len(frames.host())
     finally:
-        while waiting:
-            with waiting.popleft() as handle:
-                handle.result()
+        for stream in waiting:
+            stream.close()
 
 
-def first_frame(pipeline: Any, given: Any, settings: LoopSettings) -> Samples:
-    """Milliseconds from the call of a step on an idle pipeline until its first frame lies on the host, to be read."""
-    return closed_loop(lambda: pipeline.step(given).host().frames[0], lambda: None, settings).host
+def arrivals(pipeline: Any, given: Any, settings: LoopSettings) -> tuple[Samples, Samples, tuple[int, ...]]:
+    """Milliseconds from the call of a stream on an idle pipeline until its first frames, and until its last ones, lie on the host.
+
+    Returns:
+        Both, and how many frames a chunk has.
+    """
+    first: list[int] = []
+    sizes: list[int] = []
+
+    def run() -> None:
+        sizes.clear()
+        begin = time.perf_counter_ns()
+        with pipeline.stream(given) as stream:
+            for frames in stream:
+                sizes.append(len(frames.host()))
+                if len(sizes) == 1:
+                    first.append(time.perf_counter_ns() - begin)
+
+    last = closed_loop(run, lambda: None, settings).host
+    return np.asarray(first[-len(last) :], np.float64) / 1e6, last, tuple(sizes)

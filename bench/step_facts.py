@@ -46,10 +46,10 @@ class RateFacts(_Data):
 
 
 class StreamFacts(_Data):
-    """Frames as they came; the series are "stream.first-frame" and "stream.spacing", the latter between groups of frames.
+    """Frames as they came; series: "stream.first-frame", "stream.last-frame", "stream.spacing"; the last is between groups of frames.
 
     Attributes:
-        group: frames that become readable at once.
+        group: frames that become readable at once, at most.
         together: steps in flight.
         frames_per_second: in a long run.
         how: what the pipeline does, in words.

@@ -21,6 +21,7 @@ WORDS = {
     "rate.step": "step at the rate",
     "rate.wait": "wait of an input until it is taken",
     "stream.first-frame": "time to the first frame",
+    "stream.last-frame": "time to the last frame of a stream",
     "stream.spacing": "from one group of frames to the next",
 }
 _HEADLINES = ("step.scene", "step.device", "host", "device", "process")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 from videoscene_rt.bench.chain_pipeline import Ways
 from videoscene_rt.bench.chain_series import steps, submissions
 from videoscene_rt.bench.closed_loop import Samples, closed_loop
 from videoscene_rt.bench.fixed_rate import fixed_rate
-from videoscene_rt.bench.frame_stream import first_frame, watch_frames, whole_clips
+from videoscene_rt.bench.frame_stream import arrivals, streams, watch_frames
 from videoscene_rt.bench.step.request import BenchRequest
 from videoscene_rt.bench.step_facts import RateFacts, StreamFacts
 
@@ -62,14 +63,20 @@ def rate_words(facts: RateFacts) -> str:
 
 
 def frames_as_they_come(request: BenchRequest, pipeline: Any, scene: Any) -> tuple[StreamFacts, dict[str, Samples]]:
-    """Time to the first frame on an idle pipeline, and the spacing of frames in a long run."""
-    first = first_frame(pipeline, scene, request.side)
-    groups = max(2, request.side.iterations + 1)
-    run = watch_frames(whole_clips(pipeline, scene, _TOGETHER), groups)
+    """Time to the first and to the last frame of a stream on an idle pipeline, and the spacing of frames in a long run."""
+    first, last, chunks = arrivals(pipeline, scene, request.short)
+    groups = max(2, len(chunks) * request.side.iterations + 1)
+    run = watch_frames(streams(pipeline, scene, _TOGETHER), groups)
     facts = StreamFacts(
         group=run.group,
         together=_TOGETHER,
         frames_per_second=run.frames_per_second,
-        how=f"whole clips: the {run.group} frames of a step become readable at once, none before the last; it does not stream",
+        how=f"streamed: {chunked(chunks)} frames, each chunk on the host while the next is computed",
     )
-    return facts, {"stream.first-frame": first, "stream.spacing": run.spacing}
+    return facts, {"stream.first-frame": first, "stream.last-frame": last, "stream.spacing": run.spacing}
+
+
+def chunked(sizes: tuple[int, ...]) -> str:
+    """Sizes of chunks in words: "9 + 5 × 8"."""
+    groups = [(size, len(list(same))) for size, same in groupby(sizes)]
+    return " + ".join(str(size) if count == 1 else f"{count} × {size}" for size, count in groups)

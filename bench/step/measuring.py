@@ -142,6 +142,9 @@ def _load(request: BenchRequest) -> Pipeline:
         seed=request.seed,
         threads=request.threads,
         memory=request.memory,
+        encoder=request.encoder,
+        decoder=request.decoder,
+        streaming="stream" in request.modes,
     )
 
 
@@ -151,6 +154,13 @@ def _work(
     """The chain alone, its inputs in place."""
     slot = pipeline.chain.slots[0]
     mode = "chain-graph" if pipeline.captured else "chain-enqueue"
+    halves = (
+        ("encoder", request.encoder, bundle.manifest.encoders),
+        ("decoder", request.decoder, bundle.manifest.decoders),
+    )
+    for what, half, known in halves:
+        if half not in (None, known[0]):
+            mode += f" {half} {what}"
     engine = engines_digest(bundle, request.backend, request.precision)
     return Work(
         identity=identify(bundle, CHAIN, engine, request.backend, request.precision, mode, cuda=cuda),

@@ -13,6 +13,7 @@ from videoscene_rt.bench.fixed_rate import checked_deadline, checked_rate
 from videoscene_rt.chain.chain import MemoryMode
 from videoscene_rt.engines.backends import check_pair
 from videoscene_rt.engines.errors import InputError
+from videoscene_rt.engines.halves import HALVES, Half
 
 Mode = Literal["closed", "rate", "stream"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -29,6 +30,7 @@ class BenchRequest:
     Attributes:
         bundle: its folder. scenes: scene folders, of which the first is measured; the built-in room without one.
         backend, precision, seed, threads, memory: see `Pipeline.load`.
+        encoder, decoder: see `Pipeline.load`; one decoder.
         modes: in what ways load is put on it.
         rate_hz: of the mode "rate"; None is `RATE_HZ`. deadline_ms: from the arrival; one period if not given.
         steps, seconds: of each series, at least; `settings` says what they are where they are not given.
@@ -50,6 +52,8 @@ class BenchRequest:
     seed: int = 0
     threads: int | None = None
     memory: MemoryMode = "auto"
+    encoder: Half | None = None
+    decoder: Half | None = None
     starts: int = 3
     every_way: bool = False
     baselines: tuple[str, ...] = ()
@@ -77,6 +81,9 @@ class BenchRequest:
             self.seconds is not None and not 0 <= self.seconds <= 86_400
         ):
             raise InputError("zero samples would be taken: --steps is at least 1, --seconds from 0 to 86,400")
+        for what, half in (("encoder", self.encoder), ("decoder", self.decoder)):
+            if half is not None and half not in HALVES:
+                raise InputError(f"there is no {what} {half!r}", f"choose one of {', '.join(HALVES)}")
         if self.starts < 0:
             raise InputError(f"there cannot be {self.starts} starts")
         modes = tuple(mode for mode in MODES if mode in self.modes)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from videoscene_rt.bench.record import Record
     from videoscene_rt.bench.step.request import BenchRequest
 
+_MODE_WORDS = {"streaming": "stream"}
+"""Other words for a mode."""
+
 
 def bench(
     what: Annotated[
@@ -27,7 +30,7 @@ def bench(
     scene: Annotated[Path | None, typer.Option(help="A scene folder; a built-in room if not given.")] = None,
     mode: Annotated[
         list[str] | None,
-        typer.Option(metavar="closed|rate|stream", help="How load is put on it; once for each, all if not given."),
+        typer.Option(metavar="closed|rate|streaming", help="How load is put on it; once for each, all if not given."),
     ] = None,
     rate: Annotated[
         float | None,
@@ -41,6 +44,10 @@ def bench(
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 0,
     threads: Annotated[int | None, typer.Option(help="Threads for one operator on the CPU.")] = None,
     memory: Annotated[str, typer.Option(metavar="auto|mapped|copied", help="Where inputs and results lie.")] = "auto",
+    encoder: Annotated[
+        str | None, typer.Option(metavar="full|tiny", help="Of a bundle that has both; its first if not given.")
+    ] = None,
+    decoder: Annotated[str | None, typer.Option(metavar="full|tiny", help="Likewise.")] = None,
     starts: Annotated[int, typer.Option(min=0, help="Processes that start warm, to time them.")] = 3,
     baseline: Annotated[
         list[str] | None,
@@ -83,7 +90,7 @@ def bench(
         backend=backend,
         precision=precision,
         scenes=() if scene is None else (scene,),
-        modes=tuple(mode or MODES),  # type: ignore[arg-type]  # checked with words where it is used
+        modes=tuple(_MODE_WORDS.get(word, word) for word in mode or MODES),  # type: ignore[arg-type]  # checked with words where it is used
         rate_hz=rate,
         deadline_ms=deadline,
         steps=steps,
@@ -91,6 +98,8 @@ def bench(
         seed=seed,
         threads=threads,
         memory=memory,  # type: ignore[arg-type]  # so is this
+        encoder=encoder,  # type: ignore[arg-type]  # and these
+        decoder=decoder,  # type: ignore[arg-type]
         starts=starts,
         baselines=tuple(baseline or ()),
         baseline_python=baseline_python,

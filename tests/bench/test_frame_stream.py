@@ -1,4 +1,4 @@
-"""Frames on a clock that the test turns, and of a pipeline that gives whole clips."""
+"""Frames on a clock that the test turns, and of a pipeline that streams."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import pytest
 
 from videoscene_rt import Pipeline
 from videoscene_rt.bench.chain_scene import sources
-from videoscene_rt.bench.frame_stream import watch_frames, whole_clips
+from videoscene_rt.bench.closed_loop import LoopSettings
+from videoscene_rt.bench.frame_stream import arrivals, streams, watch_frames
+from videoscene_rt.bench.step.loads import chunked
 from videoscene_rt.engines.errors import InputError
 
 
@@ -55,13 +57,25 @@ def test_a_source_that_ends() -> None:
         watch_frames(iter([9, 9, 9]), 5)
 
 
-def test_a_pipeline_gives_whole_clips_and_keeps_no_slot(small_bundle: Path) -> None:
+def test_a_pipeline_streams_and_keeps_no_slot(small_bundle: Path) -> None:
     with Pipeline.load(small_bundle, threads=1) as pipeline:
         scene = sources(pipeline.preset)[0].load()
-        clips = whole_clips(pipeline, scene, 2)
-        assert [next(clips) for _ in range(3)] == [9, 9, 9]
+        settings = LoopSettings(iterations=3, seconds=0, warmup_iterations=1, warmup_s=0)
+        first, last, sizes = arrivals(pipeline, scene, settings)
+        assert first.shape == last.shape == (3,)
+        assert ((first > 0) & (first < last)).all()
+        assert sizes == (1, 4, 4)
+        clips = streams(pipeline, scene, 2)
+        assert [next(clips) for _ in range(5)] == [1, 4, 4, 1, 4]
         clips.close()  # type: ignore[attr-defined]
         handles = [pipeline.submit(scene, timeout=0) for _ in range(2)]
         for handle in handles:
             handle.result()
             handle.release()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"), [((9, 8, 8, 8, 8, 8), "9 + 5 × 8"), ((1, 4, 4), "1 + 2 × 4"), ((9,), "9"), ((9, 8), "9 + 8")]
+)
+def test_chunks_in_words(sizes: tuple[int, ...], words: str) -> None:
+    assert chunked(sizes) == words

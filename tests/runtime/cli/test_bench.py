@@ -69,7 +69,10 @@ def test_every_part_is_in_the_record(record: Record) -> None:
     assert record.rate is not None
     assert record.rate.done + record.rate.dropped == record.rate.arrivals == 9
     assert record.stream is not None
-    assert record.stream.group == 9
+    assert record.stream.group == 4
+    assert record.stream.how == "streamed: 1 + 2 × 4 frames, each chunk on the host while the next is computed"
+    first, last = (record.statistics[f"stream.{name}-frame"] for name in ("first", "last"))
+    assert 0 < first.min <= first.p50 <= last.p50
     assert record.stages is not None
     assert record.stages.whole_over_sum == pytest.approx(1, rel=0.5), "on the CPU one stage runs after the other"
     assert record.chain is not None
@@ -95,6 +98,7 @@ def test_a_scene_a_mode_and_a_baseline_that_cannot_run(small_bundle: Path, tmp_p
         0.5,
         "--deadline",
         60000,
+        "--by-deadline",
         "--steps",
         1,
         "--starts",
@@ -107,6 +111,8 @@ def test_a_scene_a_mode_and_a_baseline_that_cannot_run(small_bundle: Path, tmp_p
     found = json.loads(capsys.readouterr().out)
     assert found["inputs"]["source"].startswith("1-scene ")
     assert (found["rate"]["rate_hz"], found["rate"]["deadline_ms"]) == (0.5, 60000)
+    assert found["rate"]["statuses"] == {"ok": 1}
+    assert "by the deadline: ok 1" in found["notes"]
     assert found["stream"] is None
     assert "step.scene" not in found["statistics"]
     assert found["start"]["warm_s"] == []
@@ -132,6 +138,9 @@ def test_a_rate_that_nobody_can_meet_is_measured_and_is_exit_code_3(
         (("--rate", "nan"), "inputs cannot arrive at nan Hz"),
         (("--steps", 0), "zero samples would be taken: --steps is at least 1"),
         (("--seconds", -1), "--seconds from 0 to 86,400"),
+        (("--by-deadline", "--ladder", "no/such.json"), "no/such.json"),
+        (("--ladder", "ladder.json"), "a ladder is for --by-deadline"),
+        (("--by-deadline", "--mode", "closed"), "a ladder are for --mode rate"),
         (("--mode", "fast"), "there is no mode 'fast'"),
         (("--backend", "abacus"), "abacus"),
         (("--memory", "holy"), "there is no memory 'holy'"),
