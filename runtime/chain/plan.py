@@ -90,7 +90,7 @@ def _one_of(what: str, known: tuple[Half, ...], name: Half | None) -> Half:
     if name not in known:
         raise InputError(
             f"the bundle has no {what} {name!r}; it has {', '.join(known)}",
-            f"choose one that it has, or export it with --{what} {name}, or both",
+            f"choose one that it has; vsrt export --{what} says which a bundle keeps",
         )
     return name
 

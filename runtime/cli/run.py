@@ -35,6 +35,14 @@ def run(
             help="Threads for one operator on the CPU, at most four times the cores; every core if not given."
         ),
     ] = None,
+    stream: Annotated[
+        bool,
+        typer.Option("--stream", help="Decode chunk by chunk; report.json says when each chunk's frames were ready."),
+    ] = False,
+    encoder: Annotated[
+        str | None, typer.Option(metavar="full|tiny", help="Of a bundle that has both; its first if not given.")
+    ] = None,
+    decoder: Annotated[str | None, typer.Option(metavar="full|tiny", help="Likewise.")] = None,
     fps: Annotated[float, typer.Option(help="Frames per second of the videos.")] = 8.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
 ) -> None:
@@ -60,6 +68,9 @@ def run(
             precision=precision,
             threads=threads,
             noise_timestep=noise_timestep,
+            stream=stream,
+            encoder=encoder,
+            decoder=decoder,
             fps=fps,
             quiet=as_json,
         )

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from videoscene_rt.cli import console
 from videoscene_rt.engines.errors import BackendError, InputError
+from videoscene_rt.engines.halves import HALVES
 from videoscene_rt.engines.preset import FAR
 
 if TYPE_CHECKING:
-    from videoscene_rt.pictures.report import Checks, PointCounts, Range, RunReport
+    from videoscene_rt.pictures.report import Checks, FramesReady, PointCounts, Range, RunReport
     from videoscene_rt.pipeline import Pipeline
     from videoscene_rt.result import Result
     from videoscene_rt.scenes.scene import Scene
@@ -28,6 +29,8 @@ class RunRequest:
         images: the scene's two image files in words, name and size; empty where there are none.
         seed, noise, backend, precision, threads: see `Pipeline.load`.
         noise_timestep: N in 1…1000 for a fixed timestep t = N − 1; None lets the policy choose.
+        stream: decode chunk by chunk.
+        encoder, decoder: see `Pipeline.load`; one decoder.
         fps: of the videos.
         quiet: no progress on standard error.
     """
@@ -42,6 +45,9 @@ class RunRequest:
     precision: str = "fp32"
     threads: int | None = None
     noise_timestep: int | None = None
+    stream: bool = False
+    encoder: str | None = None
+    decoder: str | None = None
     fps: float = 8.0
     images: tuple[str, ...] = ()
     quiet: bool = False
@@ -58,15 +64,21 @@ def run_step(request: RunRequest) -> RunReport:
 
     if request.noise_timestep is not None and not 1 <= request.noise_timestep <= 1000:
         raise InputError(f"--noise-timestep must be from 1 to 1000, not {request.noise_timestep}")
+    if request.decoder is not None and request.decoder not in HALVES:
+        raise InputError(f"there is no decoder {request.decoder!r}", f"choose one of {', '.join(HALVES)}")
     check_run(request.out, request.fps)
+    chunks: tuple[FramesReady, ...] = ()
     with console.progress("running one step", 4, quiet=request.quiet) as step:
         step(0, "verifying the bundle")
         with _load(request, step) as pipeline:
             step(1)
             scene = request.scene.thinned(pipeline.preset.max_points)
             step(0, "the step")
-            result = pipeline.step(scene).host()
-            report = _report(request, scene, pipeline, result)
+            if request.stream:
+                result, chunks = _streamed(pipeline, scene)
+            else:
+                result = pipeline.step(scene).host()
+            report = _report(request, scene, pipeline, result, chunks)
             _check_finite(report)
             step(1, "writing videos and pictures")
             images = fit(scene, pipeline.preset.height, pipeline.preset.width).images
@@ -74,6 +86,15 @@ def run_step(request: RunRequest) -> RunReport:
             write_run(request.out, result, images, report, fps=request.fps, title=title)
             step(1)
     return report
+
+
+def _streamed(pipeline: Pipeline, scene: Scene) -> tuple[Result, tuple[FramesReady, ...]]:
+    """A streamed step, and when the frames of each chunk were ready; the result stays until the pipeline's next step."""
+    from videoscene_rt.pictures.report import FramesReady
+
+    stream = pipeline.stream(scene)
+    chunks = tuple(FramesReady(first=one.first, stop=one.stop, ready_ms=one.ready_ms) for one in stream)
+    return stream.result().host(), chunks
 
 
 def _load(request: RunRequest, step: console.Step) -> Pipeline:
@@ -90,6 +111,9 @@ def _load(request: RunRequest, step: console.Step) -> Pipeline:
         noise=request.noise,  # type: ignore[arg-type]  # checked where it is used, with words
         timestep=None if request.noise_timestep is None else request.noise_timestep - 1,
         threads=request.threads,
+        encoder=request.encoder,  # type: ignore[arg-type]  # so is this
+        decoder=request.decoder,  # type: ignore[arg-type]
+        streaming=request.stream,
         on_verified=on_verified,
     )
 
@@ -104,7 +128,9 @@ def _check_finite(report: RunReport) -> None:
     )
 
 
-def _report(request: RunRequest, scene: Scene, pipeline: Pipeline, result: Result) -> RunReport:
+def _report(
+    request: RunRequest, scene: Scene, pipeline: Pipeline, result: Result, chunks: tuple[FramesReady, ...]
+) -> RunReport:
     from videoscene_rt.engines.bundle import MANIFEST_FILE
     from videoscene_rt.engines.digest import file_sha256
     from videoscene_rt.pictures.report import BundleIdentity, Checks, PointCounts, RunReport, SceneFacts
@@ -140,6 +166,10 @@ def _report(request: RunRequest, scene: Scene, pipeline: Pipeline, result: Resul
         noise=request.noise,
         timestep=result.timestep,
         timings_ms={**result.step.timings_ms, "step": result.step.duration_ms},
+        encoder=request.encoder or manifest.encoders[0],
+        decoder=pipeline.decoders[0],
+        first_frames_ms=chunks[0].ready_ms if chunks else result.step.duration_ms,
+        stream=chunks,
         checks=checks,
         files=dict(FILES),
         notes=_notes(points, checks, pipeline),
@@ -199,6 +229,9 @@ def print_run(report: RunReport, out: Path) -> None:
         f"holes {100 * min(holes):.1f} to {100 * max(holes):.1f} % of a frame",
         soft_wrap=True,
     )
+    if report.stream:
+        chunks = ", ".join(f"{chunk.stop} after {console.milliseconds(chunk.ready_ms)}" for chunk in report.stream)
+        say(f"frames ready: {chunks}", soft_wrap=True)
     for note in report.notes:
         say(f"note: {note}", soft_wrap=True)
     for name in FILES.values():

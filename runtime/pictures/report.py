@@ -87,6 +87,14 @@ class Checks(_Data):
         return all(entry.finite for entry in self.ranges.values())
 
 
+class FramesReady(_Data):
+    """Some neighbouring frames of a streamed step, and when they were ready."""
+
+    first: int = Field(ge=0)
+    stop: int = Field(ge=1, description="the frames are first … stop − 1")
+    ready_ms: float = Field(ge=0, description="from the call")
+
+
 def _now() -> datetime:
     return datetime.now(timezone.utc).replace(microsecond=0)
 
@@ -107,6 +115,13 @@ class RunReport(_Data):
     noise: str = Field(description="how noise was drawn: the default mode or the published one")
     timestep: int = Field(ge=0, le=999, description="the timestep t that the policy chose")
     timings_ms: dict[str, float] = Field(description="milliseconds of wall-clock time by stage, in the order they ran")
+    encoder: str = Field(default="", description="full or tiny")
+    decoder: str = Field(default="", description="full or tiny")
+    first_frames_ms: float | None = Field(
+        default=None,
+        description="from the call until the first refined frames were ready; of a whole step, all of them",
+    )
+    stream: tuple[FramesReady, ...] = Field(default=(), description="the chunks of a streamed step")
     checks: Checks
     files: dict[str, str] = Field(default_factory=dict, description="what was written: the path by what it is")
     notes: tuple[str, ...] = Field(
