@@ -57,6 +57,7 @@ class Built:
             return Pipeline.load(self.folder, self.backend, self.precision, **options)
         bundle, backend = Bundle.open(self.folder), HostedBackend()
         chosen = {"slots": 2, "capture": True, **options}
+        ladder = chosen.pop("ladder", None)
         chain = Chain(plan_chain(bundle.manifest), bundle, backend, **chosen)
         chain.write("prompt", bundle.prompt())
-        return Pipeline(bundle, chain, backend)
+        return Pipeline(bundle, chain, backend, ladder=ladder)

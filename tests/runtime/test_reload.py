@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import shutil
 import threading
@@ -201,7 +200,7 @@ def resident() -> int:
 
 
 @pytest.mark.parametrize("count", [50, pytest.param(1000, marks=pytest.mark.slow)])
-def test_reloads_leave_nothing_behind(small_bundle: Path, count: int, record_property: Any) -> None:
+def test_reloads_leave_nothing_behind(small_bundle: Path, count: int) -> None:
     """Old chains go at once, without Python's collector of cycles; and memory, threads and files stay where they were."""
     chains: list[weakref.ref[Any]] = []
     samples = []
@@ -220,7 +219,6 @@ def test_reloads_leave_nothing_behind(small_bundle: Path, count: int, record_pro
         finally:
             gc.enable()
     memory, threads, files = (list(values) for values in zip(*samples, strict=True))
-    record_property("reloads", json.dumps({"count": count, "resident": memory}))
     assert len(set(files[1:])) == 1
     assert max(threads[1:]) <= threads[0] + 1
     # Half of the run may settle; after it nothing grows by as much as one more chain a tenth of the run would take.

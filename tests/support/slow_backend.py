@@ -54,7 +54,7 @@ class GatedBackend(HashBackend):
 
     def __init__(self) -> None:
         super().__init__(None)
-        self.gates = {name: Gate() for name in ("renderer", "student")}
+        self.gates = {name: Gate() for name in ("renderer", "student", "decode_first")}
         self.poison = False
 
     def load(self, bundle: Bundle, graph: str) -> HashEngine:
@@ -130,11 +130,13 @@ def pipeline_over(
     monkeypatch: pytest.MonkeyPatch,
     ladder: Ladder | None = None,
     watchdog: Any = None,
+    decoders: tuple[Any, ...] = (),
     **options: Any,
 ) -> Pipeline:
     """A pipeline whose graphs are a backend's of the tests."""
     opened = Bundle.open(bundle)
     monkeypatch.setattr(chain_module, "watch_engine", backend.watch)
-    chain = Chain(plan_chain(opened.manifest), opened, backend, **{"slots": 2, "capture": True, **options})  # type: ignore[arg-type]
+    plan = plan_chain(opened.manifest, decoders=decoders)
+    chain = Chain(plan, opened, backend, **{"slots": 2, "capture": True, **options})  # type: ignore[arg-type]
     chain.write("prompt", opened.prompt())
     return Pipeline(opened, chain, backend, ladder=ladder, watchdog=watchdog)  # type: ignore[arg-type]
