@@ -219,7 +219,7 @@ class Stepper:
         chunks = way is not None and len(chain.plan.way(way).parts) > 1
         if chain.device.captures:
             if way is not None and chunks:
-                return DeviceStreamRun(chain, slot, way)
+                return DeviceStreamRun(self._worker, chain, slot, way)
             chain.launch(slot, way)
             return DeviceRun(chain, slot)
         if way is not None and chunks:
@@ -368,6 +368,8 @@ class Stepper:
                     self.deadlines.park(slot, run)
                     self._reap()
             return
+        if isinstance(run, DeviceStreamRun):
+            run.wait_launched()
         if isinstance(run, HostRun):
             with suppress(Exception):  # what went wrong in it was its handle's to say
                 run.wait(None)

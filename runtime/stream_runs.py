@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
@@ -62,18 +65,101 @@ class _Chunks:
         return self._whole.download_frames(self.slot, chunk + _BEFORE, self.spans[chunk], name)
 
 
-class DeviceStreamRun(_Chunks, DeviceRun):
-    """A slot's streamed step, put onto the device whole: one graph a part, an event after each."""
+class _Aside:
+    """A way that a worker launches part by part: which parts it has launched, and when."""
 
-    def __init__(self, chain: Chain, slot: int, way: str) -> None:
+    def __init__(self, worker: Any, chain: Chain, slot: int, way: str) -> None:
+        self._changed = threading.Condition()
+        self._wanted = True
+        self.moments: list[int] = []
+
+        def launch() -> Times:
+            chain.device.use()  # it is current in a thread, and this is another one
+            return chain.launch(slot, way, self._part)
+
+        self.future: Future[Times] = worker.submit(launch)
+        self.future.add_done_callback(lambda _: self._tell())
+
+    def wait(self, part: int) -> int:
+        """When a part was launched.
+
+        Raises:
+            BackendError: it could not be.
+            InputError: it was not, since nobody wanted it any more.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: len(self.moments) > part or self.future.done())
+            if len(self.moments) > part:
+                return self.moments[part]
+        self.future.result()  # says what went wrong
+        raise InputError("the stream was closed before these frames were computed")
+
+    def cancel(self) -> None:
+        """The part that is being launched is the last one."""
+        self._wanted = False
+
+    def _part(self, _number: int) -> bool:
+        with self._changed:
+            self.moments.append(time.monotonic_ns())
+            self._changed.notify_all()
+        return self._wanted
+
+    def _tell(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
+class DeviceStreamRun(_Chunks, DeviceRun):
+    """A slot's streamed step on a device: one graph a part, put there whole, with an event after each.
+
+    Where the chain is not captured, a worker puts it there: a backend may hold its thread until a stage has run.
+
+    Args:
+        worker: what runs functions in order: it has ``submit``.
+        chain, slot, way: what runs.
+    """
+
+    def __init__(self, worker: Any, chain: Chain, slot: int, way: str) -> None:
         _Chunks.__init__(self, chain, slot, way)
         DeviceRun.__init__(self, chain, slot)
         self._seen: dict[int, int] = {}
-        chain.launch(slot, way)
+        self._aside = None if chain.captured else _Aside(worker, chain, slot, way)
+        if self._aside is None:
+            chain.launch(slot, way)
+
+    @property
+    def done(self) -> bool:
+        """See `Run.done`."""
+        return (self._aside is None or self._aside.future.done()) and super().done
+
+    def wait(self, timeout: float | None) -> bool:
+        """See `Run.wait`."""
+        if self._aside is None:
+            return super().wait(timeout)
+        end = None if timeout is None else time.monotonic() + timeout
+        try:
+            self._aside.future.result(timeout)
+        except FutureTimeout:
+            return False
+        return super().wait(None if end is None else max(0.0, end - time.monotonic()))
+
+    def order(self, handle: int) -> None:
+        """See `Run.order`."""
+        self.wait_launched()
+        super().order(handle)
+
+    def wait_launched(self) -> None:
+        """Wait until nothing more of it is put onto the device, whatever became of that."""
+        if self._aside is not None:
+            with suppress(Exception):  # what went wrong is its handle's to say
+                self._aside.future.result()
 
     def wait_chunk(self, chunk: int) -> int:
         """See `StreamRun.wait_chunk`; the moment is that of the first call that waited."""
-        self._slot.part_done[chunk + _BEFORE].synchronize()
+        part = chunk + _BEFORE
+        if self._aside is not None:
+            self._aside.wait(part)
+        self._slot.part_done[part].synchronize()
         return self._seen.setdefault(chunk, time.monotonic_ns())
 
     def view(self, chunk: int, name: str) -> Any:
@@ -89,10 +175,15 @@ class DeviceStreamRun(_Chunks, DeviceRun):
 
     def order_chunk(self, chunk: int, handle: int) -> None:
         """See `StreamRun.order_chunk`."""
-        self._chain.order_after(self._slot.part_done[chunk + _BEFORE], handle)
+        part = chunk + _BEFORE
+        if self._aside is not None:
+            self._aside.wait(part)
+        self._chain.order_after(self._slot.part_done[part], handle)
 
     def cancel(self) -> None:
         """What was launched runs to its end; the slot's next step comes after it."""
+        if self._aside is not None:
+            self._aside.cancel()
 
     @property
     def first_frames_ns(self) -> int | None:
@@ -115,27 +206,17 @@ class HostStreamRun(_Chunks, HostRun):
     """A slot's streamed step on a thread of the host.
 
     Args:
-        worker: what runs functions in order: it has ``submit``.
-        chain, slot, way: what runs.
+        worker, chain, slot, way: see `DeviceStreamRun`.
     """
 
     def __init__(self, worker: Any, chain: Chain, slot: int, way: str) -> None:
         _Chunks.__init__(self, chain, slot, way)
-        self._changed = threading.Condition()
-        self._seen: list[int] = []
-        self._wanted = True
-        HostRun.__init__(self, worker.submit(chain.launch, slot, way, self._part))
-        self._future.add_done_callback(lambda _: self._tell())
+        self._aside = _Aside(worker, chain, slot, way)
+        HostRun.__init__(self, self._aside.future)
 
     def wait_chunk(self, chunk: int) -> int:
         """See `StreamRun.wait_chunk`; the moment is the one at which the chunk had run."""
-        part = chunk + _BEFORE
-        with self._changed:
-            self._changed.wait_for(lambda: len(self._seen) > part or self._future.done())
-            if len(self._seen) > part:
-                return self._seen[part]
-        self._future.result()  # says what went wrong
-        raise InputError("the stream was closed before these frames were computed")
+        return self._aside.wait(chunk + _BEFORE)
 
     def view(self, chunk: int, name: str) -> Any:
         """See `StreamRun.view`: NumPy's."""
@@ -147,19 +228,10 @@ class HostStreamRun(_Chunks, HostRun):
 
     def cancel(self) -> None:
         """The part that runs is the last one."""
-        self._wanted = False
+        self._aside.cancel()
 
     @property
     def first_frames_ns(self) -> int | None:
         """When the first frames were ready, on the host's monotonic clock."""
-        return self._seen[_BEFORE] if len(self._seen) > _BEFORE else None
-
-    def _part(self, _number: int) -> bool:
-        with self._changed:
-            self._seen.append(time.monotonic_ns())
-            self._changed.notify_all()
-        return self._wanted
-
-    def _tell(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
+        moments = self._aside.moments
+        return moments[_BEFORE] if len(moments) > _BEFORE else None

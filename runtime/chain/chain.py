@@ -6,6 +6,7 @@ See docs/chain.md for the words.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -55,6 +56,7 @@ class Chain:
 
     Attributes:
         notes: what does not run as it was asked for, and why.
+        launching: held while something is put onto the lanes.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Chain:
         self._uploader = Uploader(self.device, self.slots, self.device.new_stream(priority))
         results = tuple(buffer for buffer in plan.of_role("result") if buffer.name != STATUS)
         self._downloader = Downloader(self.device, results, self.device.new_stream(priority))
+        self.launching = threading.Lock()
         self._bound: dict[str, TensorView] = {}
         for slot in self.slots:
             self._make_programs(slot)
@@ -162,12 +165,13 @@ class Chain:
             Milliseconds of each stage, where the device runs what it is given at once (the CPU).
         """
         chosen, main = self.slots[slot], self.lanes[0]
-        main.wait(chosen.ready)
-        while chosen.readers:
-            self.device.order(chosen.readers.pop(), before=main.handle)
-        main.record(chosen.begin)
-        times = chosen.program.launch() if way is None else self._launch_parts(chosen, way, on_part)
-        main.record(chosen.done)
+        with self.launching:
+            main.wait(chosen.ready)
+            while chosen.readers:
+                self.device.order(chosen.readers.pop(), before=main.handle)
+            main.record(chosen.begin)
+            times = chosen.program.launch() if way is None else self._launch_parts(chosen, way, on_part)
+            main.record(chosen.done)
         return times
 
     def _launch_parts(self, slot: Slot, way: str, on_part: Callable[[int], bool] | None) -> dict[str, float]:

@@ -101,9 +101,10 @@ class SplitStep:
     def refine(self, slot: int, rung: str) -> dict[str, float]:
         """Put what comes after a slot's rendering onto the lanes; `Slot.done` says when all is done. See `render`."""
         chosen, main = self._chain.slots[slot], self._chain.lanes[0]
-        main.wait(self.rendered[slot])
-        times = self._refine[rung][slot].launch()
-        main.record(chosen.done)
+        with self._chain.launching:
+            main.wait(self.rendered[slot])
+            times = self._refine[rung][slot].launch()
+            main.record(chosen.done)
         return times
 
     def download(self, slot: int) -> Arrays:

@@ -61,7 +61,7 @@ def _plans(bundle: Bundle) -> dict[str, tuple[ArenaPlan, int]]:
 def _plan(bundle: Bundle, pair: Pair | None) -> tuple[ArenaPlan, int]:
     from videoscene_rt.chain.arena import plan_arena
     from videoscene_rt.chain.plan import plan_chain
-    from videoscene_rt.chain.schedule import schedule
+    from videoscene_rt.chain.ways import Ways
     from videoscene_rt.engines.errors import BackendError
     from videoscene_rt.engines.store.store import EngineStore
 
@@ -76,6 +76,6 @@ def _plan(bundle: Bundle, pair: Pair | None) -> tuple[ArenaPlan, int]:
             continue
         scratch[graph] = record.scratch_bytes
         files += sum(entry.bytes for entry in record.files.values())
-    plan = plan_chain(bundle.manifest)
-    needs = {stage.name: scratch.get(stage.graph, 0) for stage in plan.stages}
-    return plan_arena(plan, schedule(plan), needs, SLOTS), files
+    plan = plan_chain(bundle.manifest, streaming=True)
+    needs = {stage.name: scratch.get(stage.graph, 0) for stage in plan.every_stage}
+    return plan_arena(plan, Ways.of(plan), needs, SLOTS), files

@@ -171,7 +171,7 @@ class SimulatedDevice(HostDevice):
     def advance(self, enough: Callable[[], bool], until_idle: bool = False) -> None:
         """Run work, one piece at a time from a stream chosen at random, until something is so."""
         while not enough():
-            ready = [s for s in self._things.values() if isinstance(s, SimulatedStream) and _runnable(s)]
+            ready = [s for s in list(self._things.values()) if isinstance(s, SimulatedStream) and _runnable(s)]
             if not ready:
                 assert until_idle, "the streams wait for one another"
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,28 @@ def test_the_simulation_notices_an_event_that_is_recorded_too_early(
         with make(bundle, monkeypatch, SimulatedDevice(seed)) as pipeline:
             wrong += not np.array_equal(streamed(pipeline, given(0), decoder), expected)
     assert wrong
+
+
+def test_a_backend_that_holds_its_thread_does_not_hold_the_first_frames(
+    case: tuple[Bundle, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not captured, and the last part cannot be launched before somebody has the first frames."""
+    bundle, decoder = case
+    expected = alone(case, monkeypatch, 2)
+    with make(bundle, monkeypatch, SimulatedDevice(3), capture=False) as pipeline:
+        had = threading.Event()
+        for slot in pipeline.chain.slots:
+            last = slot.parts[f"stream.{decoder}"][-1]
+            launch = last.launch
+            monkeypatch.setattr(last, "launch", lambda launch=launch: (had.wait(30), launch())[1])
+        with pipeline.stream(given(0), decoder=decoder) as stream:  # type: ignore[arg-type]
+            first = next(stream).host().copy()
+            had.set()
+            frames = np.concatenate([first, *(each.host().copy() for each in stream)])
+        assert np.array_equal(frames, expected[0])
+        had.clear()
+        left = pipeline.stream(given(0), decoder=decoder)  # type: ignore[arg-type]
+        next(left)
+        had.set()
+        left.close()
+        assert np.array_equal(streamed(pipeline, given(1), decoder), expected[1])
