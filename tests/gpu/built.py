@@ -58,6 +58,6 @@ class Built:
         bundle, backend = Bundle.open(self.folder), HostedBackend()
         chosen = {"slots": 2, "capture": True, **options}
         ladder = chosen.pop("ladder", None)
-        chain = Chain(plan_chain(bundle.manifest), bundle, backend, **chosen)
+        chain = Chain(plan_chain(bundle.manifest, streaming=True), bundle, backend, **chosen)
         chain.write("prompt", bundle.prompt())
         return Pipeline(bundle, chain, backend, ladder=ladder)
