@@ -84,7 +84,7 @@ class Deadlines:
         tally: see above.
         split: the step in two.
         climb: where on the ladder it stands.
-        worker: runs, where the host is the device, whatever uses the chain's inner buffers, one after the other.
+        worker: runs, where a launch may take as long as the work, whatever uses the chain's inner buffers, one after the other.
     """
 
     def __init__(self, chain: Chain, ladder: Ladder, tally: Tally) -> None:
@@ -109,7 +109,7 @@ class Deadlines:
         rung = self.climb.choose(deadline.left_s * 1e3, busy)
         self.tally.count(f"rung {rung}")
         if self._chain.device.captures:
-            return DeviceSplitRun(self._chain, self.split, slot, rung)
+            return DeviceSplitRun(self._chain, self.split, slot, rung, self.worker)
         return HostSplitRun(self.split, slot, rung, self._render, self.worker)
 
     def meet(self, run: SplitRun, deadline: Deadline) -> None:

@@ -42,31 +42,45 @@ class Deadline:
 class DeviceSplitRun:
     """`videoscene_rt.handle.Run`: both halves put onto a device's streams.
 
+    Where the chain is not captured, a worker puts the refinement there: a backend may hold its thread until a stage has run.
+
+    Args:
+        chain, split, slot, rung: what runs.
+        worker: that one.
+
     Attributes:
         rung: which one it is on.
         observed: whether the ladder has been told how long it took, or had taken at its deadline.
         late: whether it had not ended at its deadline.
     """
 
-    def __init__(self, chain: Chain, split: SplitStep, slot: int, rung: str) -> None:
+    def __init__(self, chain: Chain, split: SplitStep, slot: int, rung: str, worker: Worker) -> None:
         self.rung = rung
         self.observed = self.late = False
         self._chain = chain
         self._slot = chain.slots[slot]
         self._rendered = split.rendered[slot]
         self._launched = time.monotonic()
+        self._aside: Future[Times] | None = None
         split.render(slot)
-        if rung != COARSE:
+        if rung == COARSE:
+            return
+        if chain.captured:
             split.refine(slot, rung)
+        else:
+            self._aside = worker.submit(self._refine, split, slot)
 
     @property
     def done(self) -> bool:
         """See `Run.done`."""
-        return self._slot.done.done
+        return (self._aside is None or self._aside.done()) and self._slot.done.done
 
     def wait(self, timeout: float | None) -> bool:
         """See `Run.wait`."""
-        if timeout is not None and not wait_until(lambda: self.done, timeout):
+        end = None if timeout is None else time.monotonic() + timeout
+        if self._aside is not None and not _ended(self._aside, timeout):
+            return False
+        if end is not None and not wait_until(lambda: self.done, max(0.0, end - time.monotonic())):
             return False
         self._slot.done.synchronize()
         return True
@@ -80,6 +94,8 @@ class DeviceSplitRun:
 
     def order(self, handle: int) -> None:
         """See `Run.order`."""
+        if self._aside is not None:
+            self._aside.result()
         self._chain.device.order(self._chain.lanes[0].handle, before=handle)
 
     @property
@@ -98,6 +114,10 @@ class DeviceSplitRun:
         device, slot = self._chain.device, self._slot
         found = {"render": device.elapsed_ms(slot.begin, self._rendered)}
         return {**found, "chain": device.elapsed_ms(slot.begin, slot.done)} if self.done else found
+
+    def _refine(self, split: SplitStep, slot: int) -> Times:
+        self._chain.device.use()  # it is current in a thread, and this is another one
+        return split.refine(slot, self.rung)
 
 
 class HostSplitRun:

@@ -226,9 +226,9 @@ def test_between_the_full_decoder_and_the_coarse_frames_is_the_tiny_one(
 
 
 @pytest.mark.parametrize("seed", range(10))
-@pytest.mark.parametrize("pieces", [1, 6, 40])
+@pytest.mark.parametrize(("pieces", "capture"), [(1, True), (6, True), (40, True), (6, False)])
 def test_whatever_order_a_device_takes_every_result_is_whole(
-    small_bundle: Path, monkeypatch: pytest.MonkeyPatch, seed: int, pieces: int
+    small_bundle: Path, monkeypatch: pytest.MonkeyPatch, seed: int, pieces: int, capture: bool
 ) -> None:
     """Some refinements end in time and some do not, at random; what is handed out is always its own step's, refined or coarse."""
     scratch = {"renderer": 4096, "encode_clip": 3000, "student": 9000}
@@ -238,7 +238,8 @@ def test_whatever_order_a_device_takes_every_result_is_whole(
     monkeypatch.setattr("videoscene_rt.split_run.wait_until", lambda done, timeout: _looked(done, timeout, looks))
     device = WorkingDevice(seed, pieces)
     backend = HashBackend(device, scratch)
-    with pipeline_over(backend, small_bundle, monkeypatch, Ladder(down_after=10_000)) as pipeline:
+    with pipeline_over(backend, small_bundle, monkeypatch, Ladder(down_after=10_000), capture=capture) as pipeline:
+        assert pipeline.captured is capture
         made = device.captured
         seen: set[str] = set()
         for turn in range(15):

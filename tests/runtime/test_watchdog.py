@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -127,3 +129,30 @@ def test_its_thread_ends_with_the_pipeline(small_bundle: Path, monkeypatch: pyte
 def test_a_limit_that_is_none_is_refused(tmp_path: Path, limit: Any) -> None:
     with pytest.raises(InputError, match="hang_s must be seconds above 0"):
         Pipeline.load(tmp_path / "no bundle", hang_s=limit)
+
+
+HANGING = """
+import sys
+from pathlib import Path
+import pytest
+from tests.support.scenes import scene
+from tests.support.slow_backend import GatedBackend, pipeline_over
+from videoscene_rt import Ladder
+from videoscene_rt.watchdog import Watchdog
+backend = GatedBackend()
+pipeline = pipeline_over(backend, Path(sys.argv[1]), pytest.MonkeyPatch(), Ladder(), Watchdog(0.1))
+for gate in backend.gates.values():
+    gate.shut()
+try:
+    pipeline.step(scene(), deadline=0.05)
+except Exception as error:
+    print(error.problem)
+pipeline.submit(scene())
+"""
+
+
+def test_a_step_that_hangs_does_not_keep_the_process_from_ending(small_bundle: Path) -> None:
+    words = [sys.executable, "-c", HANGING, str(small_bundle)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+    assert "not even the coarse frames" in done.stdout
