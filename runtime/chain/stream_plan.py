@@ -34,8 +34,10 @@ def stream_way(
         The way, and the stages that the whole step does not have, with the buffers that they need.
     """
     preset = manifest.preset
+    more: list[Stage] = []
+    buffers: list[Buffer] = []
     if decoder == "full":
-        chunks, spans, more, buffers = [[stage] for stage in decode], frame_chunks(preset.frames), [], []
+        chunks, spans = [[stage] for stage in decode], frame_chunks(preset.frames)
     else:
         chunks, buffers = _latent_by_latent(manifest)
         spans = [
