@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -11,7 +11,7 @@ from videoscene_rt.engines.errors import BackendError, InputError
 
 if TYPE_CHECKING:
     from videoscene_rt.bench.record import Record
-    from videoscene_rt.bench.step.request import BenchRequest
+    from videoscene_rt.bench.step.request import BenchRequest, Mode
 
 _MODE_WORDS = {"streaming": "stream"}
 """Other words for a mode."""
@@ -90,7 +90,7 @@ def bench(
         backend=backend,
         precision=precision,
         scenes=() if scene is None else (scene,),
-        modes=tuple(_MODE_WORDS.get(word, word) for word in mode or MODES),  # type: ignore[arg-type]  # checked with words where it is used
+        modes=cast("tuple[Mode, ...]", tuple(_MODE_WORDS.get(word, word) for word in mode or MODES)),  # checked later
         rate_hz=rate,
         deadline_ms=deadline,
         steps=steps,
