@@ -26,6 +26,7 @@ from videoscene_rt.export.autoencoder_graphs import autoencoder_graphs
 from videoscene_rt.export.checkpoint import Checkpoint
 from videoscene_rt.export.graph_source import GraphSource
 from videoscene_rt.export.graphs import chain_graphs
+from videoscene_rt.export.kept import Kept
 from videoscene_rt.export.models import build_models
 from videoscene_rt.export.trained import shipped
 from videoscene_rt.export.trained.opening import open_shipped
@@ -99,7 +100,8 @@ def graph_sources(bundle: Bundle, checkpoint: Path | None) -> list[GraphSource]:
         )
     constant = None if manifest.policy.kind == "ddpnet" else manifest.policy.timesteps[0]
     models = build_models(manifest.preset, opened, provenance.seed, constant)
-    return [*chain_graphs(models, manifest.preset), *autoencoder_graphs(models, manifest.preset)]
+    kept = Kept(manifest.encoders, manifest.decoders)
+    return [*chain_graphs(models, manifest.preset), *autoencoder_graphs(models, manifest.preset, kept)]
 
 
 def _opened(checkpoint: Path | None, preset: str | None) -> Checkpoint | None:

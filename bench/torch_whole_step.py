@@ -58,10 +58,9 @@ def refine_of(sources: Mapping[str, GraphSource], preset: Preset, precision: str
         InputError: the preset has another autoencoder than the tiny one.
     """
     missing = [name for name in AFTER_THE_RENDERER if name not in sources]
-    if missing:
-        raise InputError(
-            f"the step in torch is written for the tiny autoencoder; preset {preset.name} has no {missing[0]}"
-        )
+    if missing or preset.autoencoder.kind != "tiny":
+        lacks = f"no {missing[0]}" if missing else "the published one as its own"
+        raise InputError(f"the step in torch is written for the tiny autoencoder; preset {preset.name} has {lacks}")
     half = {"fp32": torch.float32, "fp16": torch.float16}
     ceiling = "fp16" if precision == "int8" else precision  # torch has no INT8 here
     given = {name: graph_precision(name, ceiling) for name in AFTER_THE_RENDERER}
