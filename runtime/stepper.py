@@ -15,13 +15,14 @@ from videoscene_rt.chain.chain import Chain
 from videoscene_rt.chain.finite import check_finite
 from videoscene_rt.chain.given import given_inputs
 from videoscene_rt.chain.noise import NoiseMode, checked_seed, draw_noise
+from videoscene_rt.collect import RESULTS as RESULTS
+from videoscene_rt.collect import Collector
 from videoscene_rt.counters import Tally
-from videoscene_rt.deadline import DeadlineHandle, Deadlines, Outcome, nonfinite_words
+from videoscene_rt.deadline import DeadlineHandle, Deadlines
 from videoscene_rt.engines.errors import BackendError, InputError
 from videoscene_rt.engines.preset import Preset
 from videoscene_rt.frame_stream import StreamSource
-from videoscene_rt.handle import Handle, Lifetime, stream_handle
-from videoscene_rt.ladder import COARSE
+from videoscene_rt.handle import Handle, stream_handle
 from videoscene_rt.result import UNKNOWN_TIMESTEP, Result, Status, Step
 from videoscene_rt.runs import DeviceRun, HostRun
 from videoscene_rt.scenes.scene import Scene
@@ -31,7 +32,6 @@ from videoscene_rt.stream_runs import DeviceStreamRun, HostStreamRun
 from videoscene_rt.watchdog import Watchdog, Watched
 from videoscene_rt.worker import Worker
 
-RESULTS = ("frames", "coarse", "depth", "hole_mask")
 _LOOK_S = 1e-3
 
 AnyRun = DeviceRun | HostRun | SplitRun
@@ -85,7 +85,8 @@ class Stepper:
         self._slots = SlotPool(len(chain.slots))
         self._under_way: list[Handle] = []
         self._worker = Worker("videoscene_rt") if deadlines is None else deadlines.worker
-        self._closed = self._superseded = False
+        self._superseded = False
+        self._collector = Collector(chain, deadlines, self.lock)
         self._draw(seed)
 
     def begin(
@@ -160,7 +161,7 @@ class Stepper:
         """Wait for the steps under way and begin no more."""
         with self.lock:
             self.settle()
-            self._closed = True
+            self._collector.closed = True
             self.retire()
 
     def succeed(self, old: Stepper, tally: Tally, watchdog: Watchdog | None) -> None:
@@ -185,7 +186,7 @@ class Stepper:
                 self.deadlines.close()
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self._collector.closed:
             raise InputError("the pipeline is closed", "load it again: Pipeline.load(bundle)")
         if self._superseded:
             raise SupersededError
@@ -261,7 +262,7 @@ class Stepper:
 
         def collect(handle: Handle) -> Result:
             inputs.clear()  # device arrays were kept until here
-            outcome, timestep = self._outcome(run, slot, way)
+            outcome, timestep = self._collector.outcome(run, slot, way)
             if watched is not None and run.done:
                 watched.end()
             self._tally.count(outcome.status)
@@ -281,58 +282,12 @@ class Stepper:
                 reloads=self.reloads,
                 first_frames_ms=None if first is None else (first - started) / 1e6,
             )
-            return self._result(step, slot, handle, timestep != UNKNOWN_TIMESTEP)
+            return self._collector.result(step, slot, handle.lifetime, timestep != UNKNOWN_TIMESTEP)
 
         def release(reader: int | None) -> None:
             self._release(run, slot, reader)
 
         return Handle(run, collect, release) if deadline is None else DeadlineHandle(run, meet, collect, release)  # type: ignore[arg-type]
-
-    def _outcome(self, run: AnyRun, slot: int, way: str | None) -> tuple[Outcome, int]:
-        """What became of a step, and the timestep, if it was refined in time."""
-        split = run if isinstance(run, (DeviceSplitRun, HostSplitRun)) else None
-        refined = split is None or not (split.late or split.rung == COARSE)
-        status = self._chain.slots[slot].status
-        count, timestep = (int(value) for value in status) if refined else (0, UNKNOWN_TIMESTEP)
-        wrong = {**self._chain.nonfinite_inputs(slot), **({"z_0": count} if count else {})}
-        if split is not None and self.deadlines is not None:
-            with self.lock:
-                return self.deadlines.outcome(split, wrong), timestep
-        if wrong:
-            return Outcome("invalid", COARSE, nonfinite_words(wrong)), timestep
-        return Outcome("ok", self._chain.plan.decoder_of(way)), timestep
-
-    def _result(self, step: Step, slot: int, handle: Handle, ended: bool) -> Result:
-        """The arrays of a step; the coarse frames in place of the refined ones where those are not to be had.
-
-        Args:
-            ended: everything of the step has been computed; else nothing but the rendering is looked at.
-        """
-        chain, lifetime = self._chain, handle.lifetime
-        split = None if ended or self.deadlines is None else self.deadlines.split
-
-        def stale() -> str:
-            return self._stale(step.number, lifetime)
-
-        def shown(found: Mapping[str, Any]) -> dict[str, Any]:
-            frames = "coarse" if step.rung == COARSE else "frames"
-            return {name: found[frames if name == "frames" else name] for name in RESULTS}
-
-        def download() -> dict[str, Any]:
-            return shown(chain.download(slot) if split is None else split.download(slot))
-
-        if chain.device.kind == "cpu":
-            return Result(step, download(), stale)
-        from videoscene_rt.engines.cuda.array import DeviceArray
-
-        place = chain.slots[slot]
-        made, stream = (place.done, chain.lanes[0]) if split is None else (split.rendered[slot], split.stream)
-        names = [name for name in RESULTS if split is None or name != "frames"]
-        arrays = {
-            name: DeviceArray(chain.device, chain.view(name, slot), made, stream, place.readers.add)  # type: ignore[arg-type]
-            for name in names
-        }
-        return Result(step, shown(arrays), stale, download)
 
     def stream(self, handle: Handle, begun: int) -> StreamSource:
         """What a streamed step gives, as long as its handle is not released.
@@ -344,20 +299,14 @@ class Stepper:
         run: Any = handle.run
 
         def status() -> Status:
-            return self._outcome(run, run.slot, run.way)[0].status
+            return self._collector.outcome(run, run.slot, run.way)[0].status
 
         def stale() -> str:
-            if self._closed:
+            if self._collector.closed:
                 return "the stream went with its pipeline, which is closed"
             return "the stream is closed, or was given back for a later step" if handle.released else ""
 
         return StreamSource(run, handle, begun, status, stale)
-
-    def _stale(self, number: int, lifetime: Lifetime) -> str:
-        """Why a step's arrays are no longer to be had; "" while they are."""
-        if self._closed:
-            return f"the result of step {number} went with its pipeline, which is closed"
-        return f"the result of step {number} was given back for a later step" if lifetime.released else ""
 
     def _release(self, run: AnyRun, slot: int, reader: int | None) -> None:
         if reader is not None:
