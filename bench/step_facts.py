@@ -24,6 +24,7 @@ class RateFacts(_Data):
         arrivals, done, dropped: inputs that came, results, and inputs that a newer one replaced.
         missed: results that came after their deadline.
         overhead_us: what the loop takes for one arrival.
+        statuses: with a ladder, how many results had which status; empty without one.
     """
 
     rate_hz: float = Field(gt=0)
@@ -33,6 +34,7 @@ class RateFacts(_Data):
     dropped: int = Field(ge=0)
     missed: int = Field(ge=0)
     overhead_us: float = Field(ge=0)
+    statuses: dict[str, int] = Field(default_factory=dict)
 
     @property
     def unserved(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 from typing import Any
 
@@ -39,7 +40,18 @@ def closed(request: BenchRequest, pipeline: Any, ways: Ways) -> dict[str, Sample
 
 def at_a_rate(request: BenchRequest, pipeline: Any, scene: Any) -> tuple[RateFacts, dict[str, Samples], list[str]]:
     """Inputs at a fixed rate, one step at a time, the newest input first."""
-    run = fixed_rate(lambda: pipeline.step(scene), request.rate, request.arrivals, request.deadline_ms)
+    statuses: Counter[str] = Counter()
+
+    def by(left_s: float) -> None:
+        statuses[pipeline.step(scene, deadline=left_s).status] += 1
+
+    run = fixed_rate(
+        lambda: pipeline.step(scene),
+        request.rate,
+        request.arrivals,
+        request.deadline_ms,
+        by=by if request.ladder is not None else None,
+    )
     facts = RateFacts(
         rate_hz=run.rate_hz,
         deadline_ms=run.deadline_ms,
@@ -48,9 +60,15 @@ def at_a_rate(request: BenchRequest, pipeline: Any, scene: Any) -> tuple[RateFac
         dropped=run.dropped,
         missed=run.missed,
         overhead_us=run.overhead_us,
+        statuses=dict(statuses),
     )
     series = {"rate.age": run.age, "rate.step": run.step, "rate.wait": run.wait, "rate.oldest": run.oldest}
-    return facts, series, [] if facts.verdict == "met" else [rate_words(facts)]
+    told = [] if facts.verdict == "met" else [rate_words(facts)]
+    if statuses:
+        told.append(
+            "by the deadline: " + ", ".join(f"{status} {count:,}" for status, count in sorted(statuses.items()))
+        )
+    return facts, series, told
 
 
 def rate_words(facts: RateFacts) -> str:

@@ -145,6 +145,7 @@ def _load(request: BenchRequest) -> Pipeline:
         encoder=request.encoder,
         decoder=request.decoder,
         streaming="stream" in request.modes,
+        ladder=request.ladder,
     )
 
 

@@ -14,6 +14,7 @@ from videoscene_rt.chain.chain import MemoryMode
 from videoscene_rt.engines.backends import check_pair
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.halves import HALVES, Half
+from videoscene_rt.ladder import Ladder
 
 Mode = Literal["closed", "rate", "stream"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -33,6 +34,7 @@ class BenchRequest:
         encoder, decoder: see `Pipeline.load`; one decoder.
         modes: in what ways load is put on it.
         rate_hz: of the mode "rate"; None is `RATE_HZ`. deadline_ms: from the arrival; one period if not given.
+        ladder: steps at the rate are made by the deadline, see `Pipeline.step`; None lets them take their time.
         steps, seconds: of each series, at least; `settings` says what they are where they are not given.
         starts: processes that start warm; 0 measures none.
         every_way: measure every way of giving inputs on the CPU too, where they hardly differ.
@@ -45,6 +47,7 @@ class BenchRequest:
     precision: str = "fp32"
     scenes: tuple[Path, ...] = ()
     modes: tuple[Mode, ...] = MODES
+    ladder: Ladder | None = None
     rate_hz: float | None = None
     deadline_ms: float | None = None
     steps: int | None = None
@@ -74,8 +77,12 @@ class BenchRequest:
             raise InputError(
                 f"there is no mode {', '.join(map(repr, unknown)) or 'given'}", f"choose of {', '.join(MODES)}"
             )
-        if (self.rate_hz is not None or self.deadline_ms is not None) and "rate" not in self.modes:
-            raise InputError("a rate and a deadline are for --mode rate, which is not asked for", "add --mode rate")
+        if (
+            self.rate_hz is not None or self.deadline_ms is not None or self.ladder is not None
+        ) and "rate" not in self.modes:
+            raise InputError(
+                "a rate, a deadline and a ladder are for --mode rate, which is not asked for", "add --mode rate"
+            )
         checked_deadline(self.deadline_ms, checked_rate(self.rate))
         if (self.steps is not None and self.steps < 1) or (
             self.seconds is not None and not 0 <= self.seconds <= 86_400

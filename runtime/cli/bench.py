@@ -12,6 +12,7 @@ from videoscene_rt.engines.errors import BackendError, InputError
 if TYPE_CHECKING:
     from videoscene_rt.bench.record import Record
     from videoscene_rt.bench.step.request import BenchRequest, Mode
+    from videoscene_rt.ladder import Ladder
 
 _MODE_WORDS = {"streaming": "stream"}
 """Other words for a mode."""
@@ -38,6 +39,12 @@ def bench(
     ] = None,
     deadline: Annotated[
         float | None, typer.Option(metavar="MS", help="From an input's arrival to its result; one period if not given.")
+    ] = None,
+    by_deadline: Annotated[
+        bool, typer.Option("--by-deadline", help="Results at the rate come by the deadline, coarse where it must be.")
+    ] = False,
+    ladder: Annotated[
+        Path | None, typer.Option(metavar="JSON", help="For --by-deadline: the rungs and when to change them.")
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps of each series, at least; 64 if not given.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Of each series, at least; 3 if not given.")] = None,
@@ -93,6 +100,7 @@ def bench(
         modes=cast("tuple[Mode, ...]", tuple(_MODE_WORDS.get(word, word) for word in mode or MODES)),  # checked later
         rate_hz=rate,
         deadline_ms=deadline,
+        ladder=_ladder(by_deadline, ladder),
         steps=steps,
         seconds=seconds,
         seed=seed,
@@ -116,6 +124,16 @@ def bench(
     if before is not None:
         _hold(record, before, out, portable=portable, quiet=as_json)
     _check_rate(record, asked=rate is not None)
+
+
+def _ladder(wanted: bool, path: Path | None) -> Ladder | None:
+    from videoscene_rt.ladder import Ladder
+
+    if path is not None and not wanted:
+        raise InputError("a ladder is for --by-deadline, which is not asked for", "add --by-deadline")
+    if not wanted:
+        return None
+    return Ladder() if path is None else Ladder.read(path)
 
 
 def _read(path: Path) -> Record:
