@@ -13,6 +13,7 @@ from videoscene_rt.engines.errors import BackendError, InputError, VsrtError
 
 if TYPE_CHECKING:
     from videoscene_rt.counters import Counters
+    from videoscene_rt.frame_stream import Frames, FrameStream
     from videoscene_rt.ladder import Ladder
     from videoscene_rt.pipeline import Pipeline
     from videoscene_rt.result import Result, Step
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BackendError",
     "Counters",
+    "FrameStream",
+    "Frames",
     "Hang",
     "InputError",
     "Ladder",
@@ -35,6 +38,8 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "Counters": "videoscene_rt.counters",
+    "FrameStream": "videoscene_rt.frame_stream",
+    "Frames": "videoscene_rt.frame_stream",
     "Hang": "videoscene_rt.watchdog",
     "Ladder": "videoscene_rt.ladder",
     "Pipeline": "videoscene_rt.pipeline",

@@ -23,6 +23,8 @@ from videoscene_rt.export.models import build_models, build_shells
 from videoscene_rt.export.request import ExportRequest
 from videoscene_rt.export.sources import weight_sources
 from videoscene_rt.export.tiny_autoencoder import TinyAutoencoder
+from videoscene_rt.export.tracing import structure
+from videoscene_rt.export.twin_proof import TwinProof
 
 SIZES = TinyAutoencoderSizes(encoder_width=8, decoder_widths=(12, 8, 8, 8))
 HALVES = {
@@ -75,6 +77,17 @@ def test_the_graphs_are_those_that_are_asked_for(encoder: str | None, decoder: s
     assert kept.pairs[0] == (kept.encoders[0], kept.decoders[0])
     assert {encoder for encoder, _ in kept.pairs} == set(kept.encoders)
     assert {decoder for _, decoder in kept.pairs} == set(kept.decoders)
+
+
+def test_the_tiny_one_s_graphs_of_a_large_bundle_are_held_against_their_twin_s(tmp_path: Path) -> None:
+    preset = BOTH.model_copy(update={"height": 64, "width": 160})
+    kept, sources = Kept(("full", "tiny"), ("full", "tiny")), weight_sources(preset, None, 0)
+    proof = TwinProof(preset, sources, 459, tmp_path, kept=kept)
+    graphs = {graph.name: graph for graph in autoencoder_graphs(build_shells(preset, sources, 459), preset, kept)}
+    matching = proof.matching(structure(graphs["decode_stream"]))
+    assert matching is not None
+    assert matching.agreement.weights > 0
+    assert matching.agreement.scaled > 0
 
 
 def test_a_preset_whose_own_is_tiny_has_no_full_one() -> None:
