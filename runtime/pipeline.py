@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal
 
@@ -74,7 +75,7 @@ class Pipeline:
         told = {"tally": self._tally, "watchdog": watchdog, "deadlines": deadlines}
         self._stepper = Stepper(chain, self.preset, noise, seed, **told)  # type: ignore[arg-type]
         self._again: Callable[[str | os.PathLike[str], OnVerified | None], Pipeline] | None = None
-        self._swapping = threading.Lock()
+        self._swapping = threading.RLock()
         self._one_step = threading.Lock()
         self._last_lock = threading.Lock()
         self._last: list[Handle] = []
@@ -370,9 +371,9 @@ class Pipeline:
         Raises:
             InputError: the pipeline is closed.
         """
-        with self._stepper.lock:
+        with self._held() as stepper:
             chain = self.chain
-            self._stepper.settle()
+            stepper.settle()
             return chain.timeline(repeats)
 
     def tensor(self, name: str) -> npt.NDArray[Any]:
@@ -385,13 +386,13 @@ class Pipeline:
         Raises:
             InputError: there is no such buffer, or the pipeline is closed.
         """
-        with self._stepper.lock:
+        with self._held() as stepper:
             chain = self.chain
             known = [buffer.name for buffer in chain.plan.buffers]
             if name not in known:
                 raise InputError(f"the chain has no tensor {name!r}", f"it has {', '.join(known)}")
-            self._stepper.settle()
-            return chain.read(name, self._stepper.newest).copy()
+            stepper.settle()
+            return chain.read(name, stepper.newest).copy()
 
     def reload(self, bundle: str | os.PathLike[str], on_verified: OnVerified | None = None) -> None:
         """Go over to another bundle of the same sizes, between two steps; call it from a thread of its own and go on stepping.
@@ -422,6 +423,16 @@ class Pipeline:
                 new.close()
                 raise
 
+    @contextmanager
+    def _held(self) -> Iterator[Stepper]:
+        """The stepper in use, and its lock: no step is begun and no bundle swapped in meanwhile."""
+        while True:
+            stepper = self._stepper
+            with stepper.lock:
+                if stepper is self._stepper:
+                    yield stepper
+                    return
+
     def _take_over_bound(self, new: Pipeline) -> None:
         if take_over(self.chain, new.chain):
             new._stepper.bound_anew()
@@ -436,12 +447,13 @@ class Pipeline:
             self._chain, self._stepper = new._chain, new._stepper
 
     def close(self) -> None:
-        """Wait for the steps under way and let engines and buffers go; results that were not copied are no longer to be had."""
-        if self._chain is not None:
-            self._stepper.close()
-            self._chain = None
-            if self._watchdog is not None:
-                self._watchdog.close()
+        """Wait for the steps under way, and for a reload, and let engines and buffers go; results not copied are no longer to be had."""
+        with self._swapping:
+            if self._chain is not None:
+                self._stepper.close()
+                self._chain = None
+                if self._watchdog is not None:
+                    self._watchdog.close()
 
     def __enter__(self) -> Pipeline:
         return self

@@ -195,6 +195,29 @@ def test_a_closed_pipeline_is_not_reloaded(small_bundle: Path) -> None:
         pipeline.reload(small_bundle)
 
 
+def test_closing_waits_for_a_reload_and_closes_what_it_brought(small_bundle: Path, other_bundle: Path) -> None:
+    pipeline = Pipeline.load(small_bundle, ladder=Ladder())
+    pipeline.step(scene(), deadline=60.0)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def told(*_: int) -> None:
+        begun.set()
+        assert go_on.wait(60)
+
+    reloading = threading.Thread(target=pipeline.reload, args=(other_bundle, told))
+    reloading.start()
+    assert begun.wait(60)
+    closing = threading.Thread(target=pipeline.close)
+    closing.start()
+    go_on.set()
+    for thread in (reloading, closing):
+        thread.join(60)
+        assert not thread.is_alive()
+    with pytest.raises(InputError, match="the pipeline is closed"):
+        pipeline.step(scene())
+    assert pipeline.bundle.folder == other_bundle
+
+
 def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
