@@ -44,7 +44,9 @@ def take_over(old: Chain, new: Chain) -> bool:
     Raises:
         BackendError: an engine refuses the address.
     """
-    missing = [name for name in sorted(old.bound) if name not in new.bound or old.view(name).pointer != new.view(name).pointer]
+    missing = [
+        name for name in sorted(old.bound) if name not in new.bound or old.view(name).pointer != new.view(name).pointer
+    ]
     for name in missing:
         new.bind(name, old.view(name))
     return bool(missing)
