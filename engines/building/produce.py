@@ -53,13 +53,21 @@ def produce(order: Order, activations: Activations | None, on_progress: Progress
 
 def _plan(order: Order, activations: Activations | None, weak: bool, on_progress: Progress) -> Produced:
     from videoscene_rt.engines.precision import derive, derive_weak
+    from videoscene_rt.engines.rewrite import rewrites_for
     from videoscene_rt.engines.tensorrt.request import PlanRequest
     from videoscene_rt.engines.tensorrt.supervisor import build_plan
 
     on_progress(f"deriving {order.precision}", 0.0)
     make = derive_weak if weak else derive
-    derived = make(order.bundle, order.graph, order.precision, activations, order.work / f"{order.graph}.onnx")
-    notes: list[str] = []
+    derived = make(
+        order.bundle,
+        order.graph,
+        order.precision,
+        activations,
+        order.work / f"{order.graph}.onnx",
+        rewrites=rewrites_for(order.graph, order.here.kind.name),
+    )
+    notes = list(derived.notes)
     result = build_plan(
         PlanRequest(
             onnx=derived.path,

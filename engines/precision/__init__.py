@@ -11,6 +11,7 @@ from videoscene_rt.engines.precision.report import Derived, LayerGroup
 if TYPE_CHECKING:
     from videoscene_rt.engines.activations import Activations
     from videoscene_rt.engines.bundle import Bundle
+    from videoscene_rt.engines.rewrite import Rewrite
 
 __all__ = [
     "PRECISIONS",
@@ -32,6 +33,7 @@ def derive(
     activations: Activations | None,
     out: Path,
     recipe: Recipe | None = None,
+    rewrites: tuple[Rewrite, ...] = (),
 ) -> Derived:
     """Derive a graph for strongly typed builders (TensorRT 10.3 and later, TensorRT-RTX) and for ONNX Runtime.
 
@@ -45,6 +47,7 @@ def derive(
         activations: for the overflow scan and for calibration; None skips the scan of activations and cannot do INT8.
         out: the ONNX file to write; its weights go to ``out`` + ".data" beside it.
         recipe: instead of the package's.
+        rewrites: done first, from `rewrite.rewrites_for`; what a graph's structure does not allow is left out and noted.
 
     Raises:
         InputError: the bundle has no such graph, its recipe no such precision, or INT8 lacks activations.
@@ -52,7 +55,7 @@ def derive(
     """
     from videoscene_rt.engines.precision import derivation
 
-    return derivation.derive(bundle, graph, precision, activations, out, recipe)
+    return derivation.derive(bundle, graph, precision, activations, out, recipe, rewrites)
 
 
 def derive_weak(
@@ -62,6 +65,7 @@ def derive_weak(
     activations: Activations | None,
     out: Path,
     recipe: Recipe | None = None,
+    rewrites: tuple[Rewrite, ...] = (),
 ) -> Derived:
     """Derive a graph for TensorRT 8.6, which takes types as hints: FP32 throughout, with FP32 Q/DQ for INT8, in opset 17.
 
@@ -72,4 +76,4 @@ def derive_weak(
     """
     from videoscene_rt.engines.precision import derivation
 
-    return derivation.derive_weak(bundle, graph, precision, activations, out, recipe)
+    return derivation.derive_weak(bundle, graph, precision, activations, out, recipe, rewrites)

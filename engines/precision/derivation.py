@@ -19,20 +19,27 @@ from videoscene_rt.engines.precision.placement import Choice, computes, groups, 
 from videoscene_rt.engines.precision.recipe import PRECISIONS, Recipe, recipe_for
 from videoscene_rt.engines.precision.report import Derived, LayerGroup
 from videoscene_rt.engines.precision.source import load_source, save_derived
+from videoscene_rt.engines.rewrite import NotApplicable, Rewrite, apply
 
 # QuantizeLinear takes float16 since this version; of what our graphs hold, nothing else changed since 18.
 _OPSET_OF_HALF_SCALES = 19
 
 
 def derive(
-    bundle: Bundle, graph: str, precision: str, activations: Activations | None, out: Path, recipe: Recipe | None = None
+    bundle: Bundle,
+    graph: str,
+    precision: str,
+    activations: Activations | None,
+    out: Path,
+    recipe: Recipe | None = None,
+    rewrites: tuple[Rewrite, ...] = (),
 ) -> Derived:
     """See `videoscene_rt.engines.precision.derive`."""
-    plan = _Plan.of(bundle, graph, precision, activations, recipe)
+    plan = _Plan.of(bundle, graph, precision, activations, recipe, rewrites)
     model = plan.model
     if precision == "fp32":
         save_derived(model, out)
-        return Derived(out, precision, plan.report({}))
+        return Derived(out, precision, plan.report({}), notes=plan.notes)
     if plan.layers:
         insert_qdq(model, plan.layers, plan.ranges, fold_weights=True)
         model.opset_imports[""] = max(model.opset_imports[""], _OPSET_OF_HALF_SCALES)
@@ -40,18 +47,24 @@ def derive(
     to_typed(model, choices)
     _check_interface(bundle, graph, model)
     save_derived(model, out)
-    return Derived(out, precision, plan.report(choices))
+    return Derived(out, precision, plan.report(choices), notes=plan.notes)
 
 
 def derive_weak(
-    bundle: Bundle, graph: str, precision: str, activations: Activations | None, out: Path, recipe: Recipe | None = None
+    bundle: Bundle,
+    graph: str,
+    precision: str,
+    activations: Activations | None,
+    out: Path,
+    recipe: Recipe | None = None,
+    rewrites: tuple[Rewrite, ...] = (),
 ) -> Derived:
     """See `videoscene_rt.engines.precision.derive_weak`."""
-    plan = _Plan.of(bundle, graph, precision, activations, recipe)
+    plan = _Plan.of(bundle, graph, precision, activations, recipe, rewrites)
     if precision == "fp32":
         lower(plan.model)
         save_derived(plan.model, out)
-        return Derived(out, precision, plan.report({}))
+        return Derived(out, precision, plan.report({}), notes=plan.notes)
     if plan.layers:
         insert_qdq(plan.model, plan.layers, plan.ranges, fold_weights=False)
     choices = plan.choices()
@@ -63,31 +76,58 @@ def derive_weak(
     }
     lower(plan.model)
     save_derived(plan.model, out)
-    return Derived(out, precision, plan.report(choices), named)
+    return Derived(out, precision, plan.report(choices), named, plan.notes)
 
 
 class _Plan:
     """What both ways of deriving decide alike."""
 
     def __init__(
-        self, path: Path, model: ir.Model, recipe: Recipe, precision: str, samples: GraphActivations | None
+        self,
+        path: Path,
+        recipe: Recipe,
+        precision: str,
+        samples: GraphActivations | None,
+        rewrites: tuple[Rewrite, ...],
     ) -> None:
-        self.model, self.recipe, self.precision = model, recipe, precision
+        self.model, self.recipe, self.precision = load_source(path), recipe, precision
         self.layers: dict[str, Choice] = {}
         self.ranges: dict[str, float] = {}
         self.wide: dict[str, str] = {}
-        if precision == "fp32":
-            return
-        if samples is not None:
-            self.wide = wide_activations(path, model, samples, recipe.overflow_margin)
+        self.notes: tuple[str, ...] = ()
+        if precision != "fp32" and samples is not None:
+            self.wide = wide_activations(path, self.model, samples, recipe.overflow_margin)
+        self._rewrite(path, rewrites)
         if precision == "int8" and recipe.int8 is not None and samples is not None:
-            self.layers = select_layers(model, recipe.int8)
-            names = quantised_inputs(model, self.layers)
+            self.layers = select_layers(self.model, recipe.int8)
+            names = quantised_inputs(self.model, self.layers)
             self.ranges = activation_ranges(path, names, samples, recipe.int8.percentile)
+
+    def _rewrite(self, path: Path, rewrites: tuple[Rewrite, ...]) -> None:
+        """Each rewrite that the graph's structure allows; the others are named, with the reason.
+
+        A value that the overflow scan found must not vanish: what writes or reads it has to stay FP32.
+        """
+        done: list[Rewrite] = []
+        for rewrite in rewrites:
+            try:
+                self.notes += (apply(rewrite, self.model, self.wide),)
+                done.append(rewrite)
+            except NotApplicable as why:
+                self.notes += (f"not rewritten ({rewrite.name}): {why}",)
+                self.model = load_source(path)
+                for earlier in done:
+                    apply(earlier, self.model, self.wide)
 
     @classmethod
     def of(
-        cls, bundle: Bundle, graph: str, precision: str, activations: Activations | None, recipe: Recipe | None
+        cls,
+        bundle: Bundle,
+        graph: str,
+        precision: str,
+        activations: Activations | None,
+        recipe: Recipe | None,
+        rewrites: tuple[Rewrite, ...] = (),
     ) -> _Plan:
         found = recipe or recipe_for(graph)
         if precision not in PRECISIONS:
@@ -101,7 +141,7 @@ class _Plan:
             raise InputError(
                 f"graph {graph} cannot be calibrated: no activations of it were recorded", "give scenes: --scenes DIR"
             )
-        return cls(path, load_source(path), found, precision, samples if samples and samples.samples else None)
+        return cls(path, found, precision, samples if samples and samples.samples else None, rewrites)
 
     def choices(self) -> dict[str, Choice]:
         """Where every node of the model, Q/DQ included, computes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from functools import lru_cache
 from importlib import resources
 from typing import Literal
@@ -123,13 +124,16 @@ def graph_precision(graph: str, ceiling: str) -> str:
     raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, not {ceiling!r}")
 
 
-def recipe_digest(graph: str, precision: str, recipe: Recipe | None = None) -> str:
+def recipe_digest(
+    graph: str, precision: str, recipe: Recipe | None = None, rewrites: Collection[tuple[str, int]] = ()
+) -> str:
     """Hex SHA-256 over everything that decides how a graph of this precision is derived, activations apart.
 
     Args:
         graph: the graph's name.
         precision: the graph's own, as `graph_precision` gives it.
         recipe: instead of the package's.
+        rewrites: name and version of each that is done first.
     """
     found = recipe or recipe_for(graph)
     used: dict[str, object] = {"derivation": DERIVATION, "precision": precision}
@@ -138,6 +142,8 @@ def recipe_digest(graph: str, precision: str, recipe: Recipe | None = None) -> s
         used["overflow_margin"] = found.overflow_margin
     if precision == "int8" and found.int8 is not None:
         used["int8"] = _without_reasons(found.int8.model_dump(mode="json"))
+    if rewrites:
+        used["rewrites"] = [list(one) for one in rewrites]
     return text_sha256([json.dumps(used, sort_keys=True)])
 
 

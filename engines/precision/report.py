@@ -26,9 +26,11 @@ class Derived:
         layers: the report, in the recipe's order.
         layer_precisions: for weakly typed builders, the precision ("fp32" or "fp16") of each node that must have one, by name;
             empty for strongly typed ones, whose types are in the graph.
+        notes: which rewrites were done, and which were not and why.
     """
 
     path: Path
     precision: str
     layers: tuple[LayerGroup, ...]
     layer_precisions: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,81 @@
+"""Exact graph rewrites: the same function in a form that a backend runs faster. Which backend gets which is data, in rewrites.json.
+
+A bundle keeps its graphs as they were traced; a rewrite happens when an engine is derived from one, and the engine's gate compares it with
+the graph as it was. ONNX is imported when it is needed.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from videoscene_rt.engines.precision.patterns import matches
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    import onnx_ir as ir
+
+__all__ = ["NotApplicable", "Rewrite", "apply", "rewrites_for"]
+
+
+class NotApplicable(Exception):  # noqa: N818 - no error: the graph is left as it is
+    """Why a graph has not the structure that a rewrite is about. The model may be changed in part: read it again."""
+
+
+class Rewrite(BaseModel):
+    """When a rewrite is done.
+
+    Attributes:
+        name: the module of this package that does it.
+        version: raised whenever it begins to give another graph; part of an engine's identity.
+        graphs: names or patterns; the autoencoders of two bundles may share names, and a graph of another structure is left alone.
+        backends: which get it.
+        why: the gain that was measured.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: int
+    graphs: tuple[str, ...]
+    backends: tuple[str, ...]
+    why: str
+
+
+@lru_cache(maxsize=1)
+def _table() -> tuple[Rewrite, ...]:
+    text = (resources.files(__package__) / "rewrites.json").read_text(encoding="utf-8")
+    return tuple(Rewrite.model_validate(item) for item in json.loads(text))
+
+
+def rewrites_for(graph: str, backend: str) -> tuple[Rewrite, ...]:
+    """The rewrites of a graph for a backend, in their order."""
+    return tuple(
+        rewrite
+        for rewrite in _table()
+        if backend in rewrite.backends and any(matches(pattern, graph) for pattern in rewrite.graphs)
+    )
+
+
+def apply(rewrite: Rewrite, model: ir.Model, kept: Collection[str] = ()) -> str:
+    """Rewrite a graph in place.
+
+    Args:
+        rewrite: which.
+        model: as `precision.source.load_source` reads it.
+        kept: names of values that must still be there afterwards.
+
+    Returns:
+        What was done, in a few words.
+
+    Raises:
+        NotApplicable: the graph has not the structure, or would lose a value that must be kept.
+    """
+    from videoscene_rt.engines.rewrite import frames_as_depth
+
+    return {"frames_as_depth": frames_as_depth.rewrite}[rewrite.name](model, kept)

@@ -1,0 +1,72 @@
+"""What a value [T,C,H,W] of a traced tiny autoencoder is, in terms of videos [1,C,T,H,W]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+
+@dataclass(frozen=True)
+class Video:
+    """The video itself: ``value`` is float[1,C,T,H,W]."""
+
+    value: ir.Value
+
+
+@dataclass(frozen=True)
+class Padded:
+    """A frame of zeros in front."""
+
+    of: Video
+
+
+@dataclass(frozen=True)
+class Past:
+    """For each frame the one before it."""
+
+    of: Video
+
+
+@dataclass(frozen=True)
+class WithPast:
+    """Each frame with the one before it, by channels."""
+
+    of: Video
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Groups of so many frames merged by channels."""
+
+    of: Video
+    frames: int
+
+
+@dataclass(frozen=True)
+class Pointwise:
+    """A 1×1 convolution without bias, weight float32[M,I], that the next convolution will contain."""
+
+    of: Video | Merged
+    weight: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Its channels split into so many frames."""
+
+    of: Pointwise
+    frames: int
+
+
+@dataclass(frozen=True)
+class Doubled:
+    """Height and width doubled by repeating pixels."""
+
+    of: Video | Pointwise | Split
+
+
+Form: TypeAlias = "Video | Padded | Past | WithPast | Merged | Pointwise | Split | Doubled"

@@ -1,0 +1,345 @@
+"""A tiny autoencoder over frames [T,C,H,W] becomes one over a video [1,C,T,H,W]: the same sums, as 3-D convolutions.
+
+Frame by frame, a memory block concatenates each frame with the one before it, a pool merges frames by channels, a growth
+splits channels into frames, and pixels are repeated before a convolution: copies, none of which computes anything, between
+layouts that a convolution does not like. With frames as the depth of a volume they are a convolution's kernel, stride and padding:
+
+    concat(x, past), 3×3              → 2×3×3, a frame of zeros in front
+    merge s frames, 1×1, 3×3 stride 2 → s×3×3, strides (s, 2, 2)
+    1×1, split s frames, ×2, 3×3      → transposed s×4×4, strides (s, 2, 2)
+
+Kernels are composed in float64 (`kernels.py`). A graph with anything else between its first and its last convolution is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+import onnx_ir as ir
+
+from videoscene_rt.engines.precision.source import add_constant, constant, float_array, weight_tensor
+from videoscene_rt.engines.rewrite import NotApplicable, kernels
+from videoscene_rt.engines.rewrite.forms import (
+    Doubled,
+    Form,
+    Merged,
+    Padded,
+    Past,
+    Pointwise,
+    Split,
+    Video,
+    WithPast,
+)
+
+_SCOPE = "graph/frames_as_depth"
+
+
+def rewrite(model: ir.Model, kept: Collection[str] = ()) -> str:
+    """See `videoscene_rt.engines.rewrite.apply`."""
+    before = sum(1 for _ in model.graph)
+    _Lift(model.graph, frozenset(kept)).run()
+    return f"frames as depth: {before} nodes became {sum(1 for _ in model.graph)}"
+
+
+class _Lift:
+    """One graph's way from its first convolution to its last."""
+
+    def __init__(self, graph: ir.Graph, kept: frozenset[str]) -> None:
+        self._graph, self._kept = graph, kept
+        self._forms: dict[ir.Value, Form] = {}
+        self._old: list[ir.Node] = []
+        self._new: list[ir.Node] = []
+        self._entries = 0
+
+    def run(self) -> None:
+        nodes = list(self._graph)
+        first = next((node for node in nodes if node.op_type == "Conv"), None)
+        if first is None:
+            raise NotApplicable("it has no convolution")
+        for node in nodes:
+            if node is first or any(value in self._forms for value in node.inputs if value is not None):
+                form = self._form(node)
+                if form is None:
+                    continue
+                self._forms[node.outputs[0]] = form
+                self._old.append(node)
+        self._leave(first)
+
+    def _form(self, node: ir.Node) -> Form | None:
+        """What a node's output is; None for the first node behind the last convolution, which reads frames as before."""
+        source = self._forms.get(node.inputs[0]) if node.inputs[0] is not None else None
+        match node.op_type, source:
+            case "Conv", _:
+                return self._convolution(node, Video(self._enter(node)) if source is None else source)
+            case ("Relu", Video(value)):
+                return Video(self._emit(node, "Relu", [value]))
+            case ("Add", Video(value)):
+                other = self._forms.get(node.inputs[1]) if node.inputs[1] is not None else None
+                if isinstance(other, Video):
+                    return Video(self._emit(node, "Add", [value, other.value]))
+            case ("Pad", Video() as video) if _integers(node, 1) == [1, 0, 0, 0, 0, 0, 0, 0] and _pads_zeros(node):
+                return Padded(video)
+            case ("Slice", Padded(video)) if _drops_last(node):
+                return Past(video)
+            case ("Concat", Video(value)) if node.attributes.get_int("axis", 0) == 1 and len(node.inputs) == 2:
+                past = self._forms.get(node.inputs[1]) if node.inputs[1] is not None else None
+                if isinstance(past, Past) and past.of.value is value:
+                    return WithPast(past.of)
+            case ("Reshape", Video() as video) if (frames := _merges(node)) > 1:
+                return Merged(video, frames)
+            case ("Reshape", Pointwise() as pointwise) if (frames := _splits(node)) > 1:
+                return Split(pointwise, frames)
+            case ("Resize", Video() | Pointwise() | Split()) if _doubles(node):
+                return Doubled(source)
+        if isinstance(source, Video) and not any(later.op_type == "Conv" for later in _behind(node)):
+            return None
+        raise NotApplicable(f"{node.name} is none of the steps between convolutions")
+
+    def _convolution(self, node: ir.Node, source: Form) -> Form:
+        weight, bias = float_array(weight_tensor(_given(node, 1))), node.inputs[2] if len(node.inputs) > 2 else None
+        stride = _stride(node, weight.shape[2])
+        size = weight.shape[2]
+        if size == 1 and stride == 1 and bias is None and isinstance(source, Video | Merged) and self._goes_on(node):
+            return Pointwise(source, weight[:, :, 0, 0])
+        match source:
+            case Video(value):
+                return self._conv3d(node, value, kernels.still(weight), bias, (1, stride))
+            case WithPast(Video(value)) if stride == 1:
+                return self._conv3d(node, value, kernels.with_past(weight), bias, (1, stride), front=1)
+            case Merged(Video(value), frames):
+                return self._conv3d(node, value, kernels.merged(weight, frames), bias, (frames, stride))
+            case Pointwise(Video(value), first):
+                weight = kernels.after_pointwise(weight, first)
+                return self._conv3d(node, value, kernels.still(weight), bias, (1, stride))
+            case Pointwise(Merged(Video(value), frames), first):
+                weight = kernels.merged(kernels.after_pointwise(weight, first), frames)
+                return self._conv3d(node, value, weight, bias, (frames, stride))
+            case Doubled(of) if (size, stride) == (3, 1):
+                return self._transposed(node, of, weight, bias)
+        raise NotApplicable(f"{node.name} reads what no 3-D convolution can take up")
+
+    def _conv3d(
+        self,
+        node: ir.Node,
+        value: ir.Value,
+        weight: kernels.Array,
+        bias: ir.Value | None,
+        strides: tuple[int, int],
+        front: int = 0,
+    ) -> Video:
+        pad, (along, across) = weight.shape[3] // 2, strides
+        attributes = {
+            "kernel_shape": list(weight.shape[2:]),
+            "strides": [along, across, across],
+            "pads": [front, pad, pad, 0, pad, pad],
+        }
+        return Video(self._emit(node, "Conv", self._weighted(node, value, weight, bias), attributes))
+
+    def _transposed(
+        self, node: ir.Node, source: Video | Pointwise | Split, weight: kernels.Array, bias: ir.Value | None
+    ) -> Video:
+        match source:
+            case Split(Pointwise(Video(value), first), frames):
+                kernel = kernels.upsampled(weight, first, frames)
+            case Pointwise(Video(value), first):
+                frames, kernel = 1, kernels.upsampled(weight, first, 1)
+            case Video(value):
+                frames, kernel = 1, kernels.upsampled(weight, np.eye(weight.shape[1], dtype=np.float32), 1)
+            case _:
+                raise NotApplicable(f"{node.name} reads what no transposed convolution can take up")
+        attributes = {
+            "kernel_shape": list(kernel.shape[2:]),
+            "strides": [frames, 2, 2],
+            "pads": [0, 1, 1, 0, 1, 1],
+        }
+        inputs = self._weighted(node, value, kernel, bias)
+        return Video(self._emit(node, "ConvTranspose", inputs, attributes))
+
+    def _weighted(
+        self, node: ir.Node, value: ir.Value, weight: kernels.Array, bias: ir.Value | None
+    ) -> list[ir.Value | None]:
+        made = add_constant(self._graph, f"{_given(node, 1).name}.depth", ir.tensor(weight))
+        return [value, made] if bias is None else [value, made, bias]
+
+    def _emit(
+        self,
+        node: ir.Node,
+        operator: str,
+        inputs: list[ir.Value | None],
+        attributes: dict[str, list[int]] | None = None,
+    ) -> ir.Value:
+        """A node over videos in the place of one over frames; its output takes the old one's name."""
+        old = node.outputs[0]
+        frames, channels, height, width = _shape(old)
+        scope = (node.name or "").rpartition("/")[0]
+        name = node.name if operator == node.op_type else f"{scope}/{operator}"
+        made = ir.node(operator, inputs, attributes=attributes or {}, name=name)
+        value, name = made.outputs[0], old.name
+        old.name = f"{name}.frames"
+        value.name, value.dtype, value.shape = name, old.dtype, ir.Shape([1, channels, frames, height, width])
+        self._new.append(made)
+        return value
+
+    def _enter(self, node: ir.Node) -> ir.Value:
+        """The video that the first convolution reads."""
+        value = node.inputs[0]
+        if self._entries or value is None:
+            raise NotApplicable(f"{node.name} brings in frames beside the video")
+        self._entries += 1
+        frames, channels, height, width = _shape(value)
+        turned = self._moved("Transpose", [value], [channels, frames, height, width], "in", {"perm": [1, 0, 2, 3]})
+        return self._moved("Unsqueeze", [turned, self._axis()], [1, channels, frames, height, width], "in")
+
+    def _leave(self, first: ir.Node) -> None:
+        """Put the new nodes in, give frames to what reads them, and take the old nodes out."""
+        self._check_kept()
+        for old, form in list(self._forms.items()):
+            readers = [use for use in old.uses() if use.node not in self._old and use.node not in self._new]
+            if not readers and not old.is_graph_output():
+                continue
+            if not isinstance(form, Video) or old.is_graph_output() or self._entries != 1:
+                raise NotApplicable(f"{old.name} is read outside")
+            self._entries += 1  # one way out
+            frames, channels, height, width = _shape(old)
+            squeezed = self._moved("Squeeze", [form.value, self._axis()], [channels, frames, height, width], "out")
+            back = self._moved(
+                "Transpose", [squeezed], [frames, channels, height, width], "out", {"perm": [1, 0, 2, 3]}
+            )
+            for use in readers:
+                use.node.replace_input_with(use.idx, back)
+        self._graph.insert_before(first, self._new)
+        for node in reversed(self._old):
+            self._graph.remove(node, safe=True)
+
+    def _check_kept(self) -> None:
+        for old, form in self._forms.items():
+            if not isinstance(form, Video) and old.name in self._kept:
+                raise NotApplicable(f"{old.name} must be kept, and would be gone")
+
+    def _moved(
+        self,
+        operator: str,
+        inputs: list[ir.Value | None],
+        shape: list[int],
+        way: str,
+        attributes: dict[str, list[int]] | None = None,
+    ) -> ir.Value:
+        made = ir.node(operator, inputs, attributes=attributes or {}, name=f"{_SCOPE}.{way}/{operator}")
+        value = made.outputs[0]
+        value.name, value.dtype, value.shape = f"frames_as_depth.{way}.{operator}", ir.DataType.FLOAT, ir.Shape(shape)
+        self._new.append(made)
+        return value
+
+    def _axis(self) -> ir.Value:
+        name = "frames_as_depth.axis"
+        found = self._graph.initializers.get(name)
+        return add_constant(self._graph, name, ir.tensor(np.array([0], np.int64))) if found is None else found
+
+    def _goes_on(self, node: ir.Node) -> bool:
+        """Whether a 1×1 convolution's one reader leads to another convolution, which can contain it."""
+        value = node.outputs[0]
+        uses = list(value.uses())
+        return len(uses) == 1 and not value.is_graph_output() and uses[0].node.op_type in ("Conv", "Reshape", "Resize")
+
+
+def _given(node: ir.Node, index: int) -> ir.Value:
+    value = node.inputs[index]
+    if value is None:
+        raise NotApplicable(f"{node.name} lacks an input")
+    return value
+
+
+def _shape(value: ir.Value) -> tuple[int, int, int, int]:
+    found = None if value.shape is None else [size for size in value.shape if isinstance(size, int)]
+    if found is None or len(found) != 4:
+        raise NotApplicable(f"{value.name} is not of four known sizes")
+    return found[0], found[1], found[2], found[3]
+
+
+def _stride(node: ir.Node, size: int) -> int:
+    """The stride of a plain square convolution with as many zeros around as keep the size."""
+    attributes, weight = node.attributes, _given(node, 1)
+    strides = attributes.get_ints("strides", [1, 1])
+    plain = (
+        attributes.get_int("group", 1) == 1
+        and set(attributes.get_ints("dilations", [1, 1])) == {1}
+        and attributes.get_string("auto_pad", "NOTSET") == "NOTSET"
+        and list(attributes.get_ints("pads", [0, 0, 0, 0])) == [size // 2] * 4
+        and weight.shape is not None
+        and list(weight.shape)[2:] == [size, size]
+        and len(set(strides)) == 1
+    )
+    if not plain:
+        raise NotApplicable(f"{node.name} is no plain square 2-D convolution")
+    return int(strides[0])
+
+
+def _integers(node: ir.Node, index: int) -> list[int]:
+    tensor = constant(node.inputs[index]) if len(node.inputs) > index else None
+    return [] if tensor is None else [int(number) for number in np.ravel(tensor.numpy())]
+
+
+def _pads_zeros(node: ir.Node) -> bool:
+    if node.attributes.get_string("mode", "constant") != "constant":
+        return False
+    value = node.inputs[2] if len(node.inputs) > 2 else None
+    tensor = constant(value)
+    return value is None or (tensor is not None and not np.any(tensor.numpy()))
+
+
+def _drops_last(node: ir.Node) -> bool:
+    """Whether a Slice leaves out the last frame and nothing else."""
+    padded = _shape(_given(node, 0))[0]
+    steps = _integers(node, 4) if len(node.inputs) > 4 else [1]
+    ends = _integers(node, 2)
+    return (
+        _integers(node, 1) == [0]
+        and _integers(node, 3) == [0]
+        and steps == [1]
+        and len(ends) == 1
+        and ends[0] in (-1, padded - 1)
+    )
+
+
+def _merges(node: ir.Node) -> int:
+    """How many frames a Reshape merges by channels; 0 if that is not what it does."""
+    frames, channels, *area = _shape(_given(node, 0))
+    fewer, wider, *same = _shape(node.outputs[0])
+    exact = area == same and wider % channels == 0 and fewer * (wider // channels) == frames
+    return wider // channels if exact else 0
+
+
+def _splits(node: ir.Node) -> int:
+    """Into how many frames a Reshape splits channels; 0 if that is not what it does."""
+    frames, channels, *area = _shape(_given(node, 0))
+    more, narrower, *same = _shape(node.outputs[0])
+    exact = area == same and channels % narrower == 0 and frames * (channels // narrower) == more
+    return channels // narrower if exact else 0
+
+
+def _doubles(node: ir.Node) -> bool:
+    """Whether a Resize repeats every pixel twice along height and width."""
+    attributes = node.attributes
+    if attributes.get_string("mode", "nearest") != "nearest":
+        return False
+    # 2y + a comes from row y: with whole factors, by flooring the position, however half pixels are counted.
+    transform = attributes.get_string("coordinate_transformation_mode", "half_pixel")
+    rounding = attributes.get_string("nearest_mode", "round_prefer_floor")
+    repeats = (transform, rounding) == ("asymmetric", "floor") or (
+        transform == "half_pixel" and rounding in ("round_prefer_floor", "round_prefer_ceil")
+    )
+    frames, channels, height, width = _shape(_given(node, 0))
+    return repeats and _shape(node.outputs[0]) == (frames, channels, 2 * height, 2 * width)
+
+
+def _behind(node: ir.Node) -> list[ir.Node]:
+    """A node and everything that depends on it."""
+    found: dict[ir.Node, None] = {}
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found[one] = None
+            waiting.extend(use.node for value in one.outputs for use in value.uses())
+    return list(found)
