@@ -147,6 +147,8 @@ class FrameStream:
             raise InputError(reason, _AGAIN)
         try:
             frames = Frames(self._source, self._next)
+            if self._next + 1 == len(self.spans):
+                self._handle.result()  # the step has ended: it is counted, and what it was given is let go
         except BaseException:
             self.close()
             raise

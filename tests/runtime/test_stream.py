@@ -78,6 +78,10 @@ def test_the_first_frames_are_a_figure_of_the_step(published: Pipeline) -> None:
     assert step.first_frames_ms is not None
     assert 0 < step.first_frames_ms <= times[1] <= step.duration_ms
     assert step.first_frames_ms == pytest.approx(times[0], abs=5)
+    ok = published.counters.ok
+    for _ in published.stream(scene()):
+        pass
+    assert published.counters.ok == ok + 1, "a stream that was read to its end is a step"
     assert published.step(scene()).step.first_frames_ms is None
 
 
