@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= out/demo
+MINUTES ?= 10
+SEED ?= $(shell date +%s)
 # Real photographs, where they lie beside the checkout; without them the demo and the tests say what they do instead.
 VSRT_DATA ?= $(abspath $(wildcard ../shared/data))
 export VSRT_DATA
 
-.PHONY: help install demo test test-slow native lint format clean
+.PHONY: help install demo test test-slow audit fuzz native lint format clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -30,9 +32,19 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/pytest -n 2 --dist worksteal -m 'not slow'
 
-## test-slow  what needs more minutes or gigabytes
+## test-slow  what needs more minutes or gigabytes, and the audit
 test-slow: $(VENV)/.installed
 	$(BIN)/pytest -m slow
+	$(BIN)/python -m tests.audit
+
+## audit      known vulnerabilities of what is installed; it needs the network, and says so where there is none (exit code 3)
+audit: $(VENV)/.installed
+	$(BIN)/python -m tests.audit
+
+## fuzz       feed the readers with what no writer wrote: make fuzz MINUTES=10
+fuzz: $(VENV)/.installed
+	@mkdir -p build
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED) --out build/fuzz.json
 
 ## native     the kernels for C and C++ in build/native, and their tests (CUDA where nvcc is found; docs/kernels.md)
 native:

@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path, PurePosixPath
@@ -21,13 +22,14 @@ from videoscene_rt.engines.external_data import locations
 from videoscene_rt.engines.manifest import FileEntry, Manifest, parse_manifest
 from videoscene_rt.engines.plain_files import read_plain
 from videoscene_rt.engines.specs import GraphSpec
+from videoscene_rt.engines.words import one_line
 
 MANIFEST_FILE = "manifest.json"
 _MANIFEST_LIMIT = 16 << 20
 _GRAPH_LIMIT = 2 << 30
 """Protobuf's own."""
+_WORTH_THREADS = 64 << 20
 _NPY_HEADER_LIMIT = 10_000
-_SHOWN = 80
 MAX_BYTES = 64 << 30
 """Most bytes of a bundle: a file that takes no space may claim any size, and every byte is read to verify it."""
 
@@ -99,8 +101,7 @@ class Bundle:
             # What the header declares is compared before memory is taken for it.
             shape, dtype, start = _npy_header(data)
         except Exception as error:  # NumPy raises many types on damaged headers, tokenize's among them
-            reason = " ".join(str(error).split())[:_SHOWN]
-            raise InputError(f"{path} is not a NumPy array: {reason}", _AGAIN) from error
+            raise InputError(f"{path} is not a NumPy array: {one_line(str(error))}", _AGAIN) from error
         if shape != expected or dtype != np.dtype("<f4") or len(data) != start + nbytes:
             raise InputError(f"{path} is not float32{list(expected)}", _AGAIN)
         prompt = np.frombuffer(data, dtype, offset=start).reshape(expected).astype(np.float32)
@@ -149,8 +150,9 @@ def _verify(folder: Path, files: dict[str, FileEntry], on_verified: OnVerified |
     for name, entry in files.items():  # before anything is read: this takes no time, and finds most of what is wrong
         _check_size(folder, name, entry)
     tell = None if on_verified is None else lambda count: on_verified(count, total)
-    with ThreadPoolExecutor() as pool:
-        for problem in pool.map(lambda item: _problem(folder, item[0], item[1], tell), files.items()):
+    with ExitStack() as stack:
+        each = map if total < _WORTH_THREADS else stack.enter_context(ThreadPoolExecutor()).map
+        for problem in each(lambda item: _problem(folder, item[0], item[1], tell), files.items()):
             if problem is not None:
                 raise InputError(problem, _AGAIN)
 
@@ -190,5 +192,5 @@ def _check_weights(folder: Path, graph: GraphSpec, files: dict[str, FileEntry]) 
     beside = PurePosixPath(graph.file).parent
     for location in sorted(locations(read_plain(path, _GRAPH_LIMIT))):
         if str(beside / location.decode(errors="replace")) not in files:
-            named = location[:_SHOWN].decode(errors="replace")
-            raise InputError(f"{path} takes weights from {named!r}, which is not among the bundle's files", _AGAIN)
+            named = one_line(repr(location.decode(errors="replace")))
+            raise InputError(f"{path} takes weights from {named}, which is not among the bundle's files", _AGAIN)

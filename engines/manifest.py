@@ -12,12 +12,12 @@ from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.halves import KIND, Half, decoder_graphs, encoder_graphs
 from videoscene_rt.engines.preset import Preset
 from videoscene_rt.engines.specs import GraphSpec, Parity
+from videoscene_rt.engines.words import one_line
 
 SCHEMA_VERSION: Literal[2] = 2
 """2 says which encoders and decoders there are. Of a bundle of schema 1 they are its preset's own autoencoder's."""
 
 _LONGEST_NAME = 255
-_LONGEST_WORDS = 200
 
 
 class _Data(BaseModel):
@@ -180,11 +180,11 @@ def parse_manifest(text: bytes | str, where: str) -> Manifest:
     try:
         data: Any = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is not valid JSON: {_short(str(error))}", "export the bundle again") from error
+        raise InputError(f"{where} is not valid JSON: {one_line(str(error))}", "export the bundle again") from error
     version = data.get("schema_version") if isinstance(data, dict) else None
     if isinstance(version, int) and not isinstance(version, bool) and version > SCHEMA_VERSION:
         raise InputError(
-            f"{where} has schema version {_short(str(version))}; this videoscene-rt reads up to {SCHEMA_VERSION}",
+            f"{where} has schema version {one_line(str(version))}; this videoscene-rt reads up to {SCHEMA_VERSION}",
             "install a newer videoscene-rt, or export the bundle again with this one",
         )
     try:
@@ -202,15 +202,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return data
 
 
-def _short(text: str) -> str:
-    """One line of at most 200 characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST_WORDS else f"{line[:_LONGEST_WORDS]}…"
-
-
 def _first_problem(error: ValidationError | KeyError) -> str:
     if isinstance(error, KeyError):
-        return f"a state names {_short(repr(error.args[0]))}, which its graph does not have"
+        return f"a state names {one_line(repr(error.args[0]))}, which its graph does not have"
     first = error.errors(include_url=False)[0]
     place = ".".join(map(str, first["loc"])) or "the document"
-    return f"{_short(repr(place)[1:-1])}: {_short(first['msg'])}"
+    return f"{one_line(place)}: {one_line(first['msg'])}"

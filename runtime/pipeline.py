@@ -28,6 +28,8 @@ from videoscene_rt.engines.bundle import Bundle, OnVerified
 from videoscene_rt.engines.engine import Backend, TensorView
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.halves import HALVES, Half
+from videoscene_rt.engines.memory_errors import memory_errors
+from videoscene_rt.forks import guard
 from videoscene_rt.frame_stream import FrameStream
 from videoscene_rt.handle import Handle
 from videoscene_rt.ladder import Ladder
@@ -79,8 +81,10 @@ class Pipeline:
         self._one_step = threading.Lock()
         self._last_lock = threading.Lock()
         self._last: list[Handle] = []
+        guard(self)
 
     @classmethod
+    @memory_errors()
     def load(
         cls,
         bundle: str | os.PathLike[str],
@@ -231,6 +235,7 @@ class Pipeline:
             hangs=0 if self._watchdog is None else self._watchdog.hangs,
         )
 
+    @memory_errors()
     def step(
         self,
         scene: Scene | Mapping[str, Any],
@@ -278,6 +283,7 @@ class Pipeline:
             self._remember(handle)
             return result
 
+    @memory_errors()
     def submit(
         self,
         scene: Scene | Mapping[str, Any],
@@ -337,6 +343,7 @@ class Pipeline:
         handle, stepper = self._begin(scene, seed, stream, timeout, aside=True, way=name)
         return FrameStream(stepper.stream(handle, begun), self._remember)
 
+    @memory_errors()
     def bind(self, name: str, array: Any) -> None:
         """Let the chain use your memory for an input, in place, from the next step on; nothing can be given for it any more.
 
@@ -376,6 +383,7 @@ class Pipeline:
             stepper.settle()
             return chain.timeline(repeats)
 
+    @memory_errors()
     def tensor(self, name: str) -> npt.NDArray[Any]:
         """A copy on the host of one of the chain's buffers as the last step left it, for looking into a step: "z_r", "condition",
         "logits", "z_0", …. It waits for the device and copies: no part of a cycle that has a deadline.

@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any, Protocol
 
 from videoscene_rt.engines.errors import InputError
+from videoscene_rt.threads import start_daemon
 
 _LOG = logging.getLogger("videoscene_rt")
 
@@ -122,8 +123,8 @@ class Watchdog:
         watched = Watched(step, device)
         with self._changed:
             if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._serve, name="videoscene_rt watchdog", daemon=True)
-                self._thread.start()
+                # where it fails, the next step tries again
+                self._thread = start_daemon(self._serve, "videoscene_rt watchdog")
             idle = not self._watched
             self._watched[place] = watched
             if idle:

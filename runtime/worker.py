@@ -8,6 +8,8 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any
 
+from videoscene_rt.threads import start_daemon
+
 _Task = tuple["Future[Any]", Callable[..., Any], tuple[Any, ...]]
 
 
@@ -26,8 +28,7 @@ class Worker:
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Run something after everything that was submitted before. One thread at a time may call this."""
         if self._thread is None:
-            self._thread = threading.Thread(target=_serve, args=(self._tasks,), name=self._name, daemon=True)
-            self._thread.start()
+            self._thread = start_daemon(_serve, self._name, self._tasks)  # where it fails, the next task tries again
         future: Future[Any] = Future()
         self._tasks.put((future, function, arguments))
         return future

@@ -10,6 +10,7 @@ from videoscene_rt.engines.building.lock import build_lock
 from videoscene_rt.engines.building.progress import OnProgress
 from videoscene_rt.engines.building.request import BuildReport, BuildRequest, GraphReport, Recorder
 from videoscene_rt.engines.building.run import BuildRun
+from videoscene_rt.engines.building.system import system_errors
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.platform import Platform, platform
 from videoscene_rt.engines.store.located import REFERENCE
@@ -36,7 +37,8 @@ def build_bundle(request: BuildRequest, recorder: Recorder, on_progress: OnProgr
 
     Raises:
         InputError: there is no such backend or precision, or jobs is out of range.
-        BackendError: the pair cannot be built or run here, a builder failed, or another build holds the lock for too long.
+        BackendError: the pair cannot be built or run here, a builder failed, another build holds the lock for too long, the disk is full,
+            the folder cannot be written, or there is not enough memory.
     """
     check_pair(request.backend, request.precision)
     whole_number("jobs", request.jobs, 1, MOST_JOBS)
@@ -50,10 +52,11 @@ def build_bundle(request: BuildRequest, recorder: Recorder, on_progress: OnProgr
     _check_device(request, here)
     tell = on_progress or (lambda what, done: None)
     store = EngineStore(request.bundle.folder)
-    store.prepare()
-    with build_lock(store.folder, request.lock_timeout_s, lambda words: tell(words, 0.0)):
-        store.sweep()
-        graphs, chain = BuildRun(request, recorder, here, store, tell).run()
+    with system_errors(store.folder):
+        store.prepare()
+        with build_lock(store.folder, request.lock_timeout_s, lambda words: tell(words, 0.0)):
+            store.sweep()
+            graphs, chain = BuildRun(request, recorder, here, store, tell).run()
     return BuildReport(request, graphs, chain, recorder.scenes, time.perf_counter() - start)
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from videoscene_rt.engines.errors import BackendError
+from videoscene_rt.engines.words import one_line
 
 PARTIAL = ".partial"
 """How names end of what is not whole yet."""
@@ -90,7 +91,7 @@ def read_model(path: Path, model: type[Model]) -> Model:
 
 def _first_problem(error: ValidationError) -> str:
     first: Any = error.errors(include_url=False)[0]
-    return f"{'.'.join(map(str, first['loc'])) or 'the document'}: {first['msg']}"
+    return f"{one_line('.'.join(map(str, first['loc']))) or 'the document'}: {one_line(first['msg'])}"
 
 
 def write_model(path: Path, model: BaseModel) -> None:

@@ -18,7 +18,7 @@ INTERRUPTED, READER_GONE, TERMINATED = 130, 141, 143
 # typer brings its own copy of click since 0.2x and takes the installed one before; both have this line of ancestors.
 _UsageError, _ClickException = typer.BadParameter.__mro__[1:3]
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NAMED_BADLY = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from videoscene_rt.engines.errors import InputError
-
-_LONGEST = 200
-"""Characters of an error's words that are shown: NumPy's and zipfile's may quote what they read."""
+from videoscene_rt.engines.words import one_line
 
 
 def regular_file(path: str | Path) -> Path:
@@ -39,5 +37,4 @@ def reason(error: BaseException) -> str:
     """The system's words for an error, without the path (which the message already names)."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    words = " ".join(str(error).split()) or type(error).__name__
-    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
+    return one_line(str(error)) or type(error).__name__

@@ -21,6 +21,7 @@ MAX_POINTS = 2**25
 MAX_BYTES = 2**31
 """Largest file read, bytes."""
 
+_MAGIC = b"PK\x03\x04"
 _MAX_DIRECTORY = 2**20
 _MAX_HEADER = 2**16
 
@@ -38,7 +39,7 @@ def read_npz(path: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         raise InputError(f"{path}: larger than {MAX_BYTES:,} bytes")
     try:
         with _Careful(path) as file, zipfile.ZipFile(file) as archive:
-            file.most = None
+            file.begin()
             xyz = _read_array(path, archive, "xyz", ("float32", "float64"))
             rgb = _read_array(path, archive, "rgb", ("uint8",))
     except InputError:
@@ -55,6 +56,17 @@ class _Careful(io.FileIO):
     """A file that gives at most ``most`` bytes at a time: zipfile reads a list of members as long as the file says it is."""
 
     most: int | None = _MAX_DIRECTORY
+
+    def begin(self) -> None:
+        """The list of members has been read: give whatever is asked for.
+
+        Raises:
+            ValueError: the archive stands behind something else, which zipfile takes and NumPy does not.
+        """
+        self.most = None
+        self.seek(0)
+        if self.read(len(_MAGIC)) != _MAGIC:
+            raise ValueError("it does not begin as a zip archive")
 
     def read(self, size: int | None = -1, /) -> Any:
         """See `io.FileIO.read`.

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.damage import DAMAGE, HOSTILE
+from tests.faults.damage import DAMAGE
+from tests.faults.hostile import HOSTILE
 from tests.support.nursery import Ended, Nursery
 
 CASES = {**DAMAGE, **HOSTILE}

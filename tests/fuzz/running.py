@@ -42,13 +42,15 @@ class Tally:
 
 @contextmanager
 def limits() -> Iterator[None]:
-    """MEMORY_MIB of address space beyond what is mapped now, for the whole of a run."""
+    """CASE_S on the clock and MEMORY_MIB of address space beyond what is mapped now."""
     before = resource.getrlimit(resource.RLIMIT_AS)
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (mapped + (MEMORY_MIB << 20), before[1]))
+    signal.setitimer(signal.ITIMER_REAL, CASE_S)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         resource.setrlimit(resource.RLIMIT_AS, before)
 
 
@@ -60,11 +62,10 @@ def _once(target: Target, data: bytes, tally: Tally) -> None:
     tally.cases += 1
     tally.seen.add(hashlib.blake2b(data, digest_size=8).digest())
     began = time.perf_counter()
-    signal.setitimer(signal.ITIMER_REAL, CASE_S)
     try:
-        tally.accepted += target.read(data)
+        with limits():
+            tally.accepted += target.read(data)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         tally.slowest_s = max(tally.slowest_s, time.perf_counter() - began)
 
 

@@ -94,7 +94,9 @@ class Nursery:
         self._child.stdin.write(json.dumps(told) + "\n")
         self._child.stdin.flush()
         answer = json.loads(self._child.stdout.readline())
-        assert not answer.pop("timed_out"), f"{function} {argument} has not ended within {timeout_s} s"
+        assert not answer.pop("timed_out"), (
+            f"{function} {argument} has not ended within {timeout_s} s: {answer['err'][-3000:]}"
+        )
         return Ended(**answer)
 
     def __enter__(self) -> Nursery:

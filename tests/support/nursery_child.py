@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import json
 import os
@@ -15,11 +16,16 @@ from pathlib import Path
 from typing import Any
 
 _PRELOAD = (
+    "torch",  # polygraphy looks for it when it compares
+    "onnx",
+    "onnx_ir",
+    "polygraphy.comparator",
     "onnxruntime",
     "filelock",
     "PIL.Image",
     "av",
     "numpy.lib.format",
+    "numpy.random",
     "videoscene_rt.cli.main",
     "videoscene_rt.cli.inspect",
     "videoscene_rt.cli.build",
@@ -54,6 +60,7 @@ def _child(told: dict[str, Any], out: int, err: int) -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if told["file_bytes"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (told["file_bytes"], resource.RLIM_INFINITY))
+    faulthandler.dump_traceback_later(told["timeout_s"] - 1, file=err)  # where it hangs, if it does
     module, _, name = told["function"].partition(":")
     try:
         code = int(getattr(importlib.import_module(module), name)(told["argument"]))
