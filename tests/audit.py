@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import sysconfig
 import tempfile
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +45,24 @@ def judge(report: dict[str, Any]) -> int:
     for each, vulnerability in bad:
         fixes = ", ".join(vulnerability.get("fix_versions") or ()) or "no version yet"
         _say(f"{each['name']} {each['version']}: {vulnerability['id']}, mended in {fixes}")
-    for each in packages:
-        if "skip_reason" in each:
-            _say(f"not audited: {each['name']}: {each['skip_reason']}")
-    if not asked:
-        return _unknown(ValueError("no package was audited"))
+    skipped = [each["name"] for each in packages if "skip_reason" in each]
+    if skipped:
+        _say(f"not audited, since the service does not know them: {', '.join(skipped)}")
     _say(f"{len(asked)} packages audited, {len(bad)} known vulnerabilities")
-    return VULNERABLE if bad else CLEAN
+    if bad:
+        return VULNERABLE
+    unseen = sorted(needed() & set(skipped))
+    if unseen or not asked:
+        return _unknown(
+            ValueError(f"of what every user has, the service knows nothing of {', '.join(unseen) or 'anything'}")
+        )
+    return CLEAN
+
+
+def needed() -> set[str]:
+    """What videoscene-rt brings with it, without extras."""
+    requires = [line for line in metadata.requires(OURS) or () if "extra ==" not in line]
+    return {re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0].lower() for line in requires}
 
 
 def _install(environment: Path) -> None:

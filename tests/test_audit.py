@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.audit import CLEAN, UNKNOWN, VULNERABLE, judge
+from tests.audit import CLEAN, UNKNOWN, VULNERABLE, judge, needed
 
 _CLEAN = {"name": "numpy", "version": "2.4.6", "vulns": []}
 _BAD = {
@@ -24,7 +24,10 @@ _OURS = {"name": "videoscene-rt", "skip_reason": "not published"}
 def test_a_clean_report_is_0_and_says_what_it_did_not_see(capsys: pytest.CaptureFixture[str]) -> None:
     assert judge({"dependencies": [_CLEAN, _SKIPPED, _OURS]}) == CLEAN
     said = capsys.readouterr().out
-    assert said.splitlines() == ["not audited: torch: a local version", "1 packages audited, 0 known vulnerabilities"]
+    assert said.splitlines() == [
+        "not audited, since the service does not know them: torch",
+        "1 packages audited, 0 known vulnerabilities",
+    ]
 
 
 def test_what_is_known_is_named_with_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,6 +35,13 @@ def test_what_is_known_is_named_with_its_remedy(capsys: pytest.CaptureFixture[st
     said = capsys.readouterr().out
     assert "pillow 1.0: PYSEC-1, mended in 2.0" in said
     assert "PYSEC-2, mended in no version yet" in said
+
+
+def test_what_every_user_has_must_have_been_seen(capsys: pytest.CaptureFixture[str]) -> None:
+    assert {"numpy", "pydantic", "pillow", "av"} <= needed()
+    report = {"dependencies": [_CLEAN, {"name": "pillow", "skip_reason": "not found"}]}
+    assert judge(report) == UNKNOWN
+    assert "NOT AUDITED: of what every user has, the service knows nothing of pillow" in capsys.readouterr().out
 
 
 def test_a_report_of_nothing_is_not_clean(capsys: pytest.CaptureFixture[str]) -> None:
