@@ -35,7 +35,7 @@ def merged(weight: Array, frames: int) -> Array:
 
 def after_pointwise(weight: Array, pointwise: Array) -> Array:
     """A 1×1 convolution without bias [M,I], then a convolution [O,M,K,K], as one: [O,I,K,K]."""
-    return np.einsum("omhw,mi->oihw", weight.astype(np.float64), pointwise.astype(np.float64)).astype(np.float32)
+    return _rounded(np.einsum("omhw,mi->oihw", weight.astype(np.float64), pointwise.astype(np.float64)))
 
 
 def upsampled(weight: Array, pointwise: Array, frames: int) -> Array:
@@ -43,4 +43,8 @@ def upsampled(weight: Array, pointwise: Array, frames: int) -> Array:
     the kernel of one transposed convolution, [I,O,frames,4,4], of strides (frames, 2, 2) and pads (0, 1, 1)."""
     split = pointwise.astype(np.float64).reshape(frames, -1, pointwise.shape[1])
     small = np.einsum("omhw,fmi->iofhw", weight.astype(np.float64), split)
-    return np.einsum("iofhw,ah,bw->iofab", small, _DOUBLING, _DOUBLING).astype(np.float32)
+    return _rounded(np.einsum("iofhw,ah,bw->iofab", small, _DOUBLING, _DOUBLING))
+
+
+def _rounded(values: npt.NDArray[np.float64]) -> Array:
+    return values.astype(np.float32)

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from videoscene_rt.engines.errors import InputError, VsrtError
+from videoscene_rt.engines.preset import Preset
 from videoscene_rt.export.distill.chain import Chain
 from videoscene_rt.export.distill.checkpoint_files import PRESET_FILE, read_chain, write_checkpoint
 from videoscene_rt.export.distill.diffusion import Schedule
@@ -28,6 +29,7 @@ from videoscene_rt.export.distill.run import Models, Run
 from videoscene_rt.export.distill.sources import open_source
 from videoscene_rt.export.distill.stages.policy import train_policy
 from videoscene_rt.export.presets import load_preset
+from videoscene_rt.export.tiny_autoencoder import TinyAutoencoder
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,9 +95,10 @@ def again(options: argparse.Namespace) -> None:
     run.record.write("end", weights_bytes=size)
 
 
-def _models(chain: Chain, preset: Any, seed: int) -> Models:
+def _models(chain: Chain, preset: Preset, seed: int) -> Models:
     """The run's models with a policy that knows nothing yet."""
     fresh = Models.fresh(preset, seed, chain.prompt.device).policy
+    assert isinstance(chain.autoencoder, TinyAutoencoder)
     return Models(chain.autoencoder, chain.transformer, fresh, chain.prompt)
 
 
