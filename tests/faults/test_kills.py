@@ -14,5 +14,4 @@ from tests.support.nursery import Nursery
 def test_kills_at_random_points(nursery: Nursery, small_bundle: Path, times: int) -> None:
     made = series(small_bundle, times, seed=times, nursery=nursery)
     assert made.problems == []
-    assert made.killed + made.reached == times
-    assert made.killed >= times // 3
+    assert made.killed == times
