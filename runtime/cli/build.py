@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from videoscene_rt.engines.building.build import BuildReport, BuildRequest, GraphReport
+    from videoscene_rt.engines.bundle import Bundle
 
 
 def build(
@@ -47,12 +48,12 @@ def build(
 
     if backend != "onnxruntime":
         machine.look_for_gpu()  # beside the imports and the verification of the bundle
+    opened = _open_beside_imports(bundle)
     from videoscene_rt.cli import console
     from videoscene_rt.engines.building.build import BuildRequest
-    from videoscene_rt.engines.bundle import Bundle
 
     request = BuildRequest(
-        bundle=Bundle.open(bundle),
+        bundle=opened,
         backend=backend,
         precision=precision,
         workspace_mib=workspace,
@@ -70,6 +71,23 @@ def build(
     else:
         _print(report)
     report.check()
+
+
+def _open_beside_imports(folder: Path) -> Bundle:
+    """The bundle, its digests taken by other threads while this one imports what a build needs: with nothing to build, that is all there
+    is to wait for."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from videoscene_rt.engines.bundle import Bundle
+
+    with ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(Bundle.open, folder)
+        import videoscene_rt.chain.recording
+        import videoscene_rt.chain.recording_scenes
+        import videoscene_rt.cli.console
+        import videoscene_rt.engines.building.build  # noqa: F401
+
+        return opening.result()
 
 
 def build_with_progress(request: BuildRequest, scenes: tuple[Path, ...] = (), *, quiet: bool = False) -> BuildReport:
