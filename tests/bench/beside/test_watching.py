@@ -115,7 +115,7 @@ def test_energy_by_samples_and_throttling() -> None:
     counter = EnergyCounter(lambda name: Library(status=3))
     assert not counter.works
     with Watch(tool(mask=0x4), counter) as watch:
-        watch.measuring(lambda: time.sleep(0.6), lambda: 10)
+        watch.measuring(lambda: until_it_spoke(watch._sampler), lambda: 10)
     found = watch.found()
     assert found.sampler == "nvidia-smi"
     assert len(found.moments) == 5
@@ -128,7 +128,7 @@ def test_energy_by_samples_and_throttling() -> None:
 
 def test_what_was_before_the_measuring_does_not_count() -> None:
     with Watch(tool(mask=0x4), None) as watch:
-        time.sleep(0.5)
+        until_it_spoke(watch._sampler)
         assert watch.measuring(lambda: "it", lambda: 3) == "it"
     found = watch.found()
     assert len(found.moments) == 5
