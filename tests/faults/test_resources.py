@@ -19,7 +19,7 @@ ABORTED = "memory allocation of", "std::bad_alloc"
 
 
 @pytest.mark.parametrize(
-    "memory", [2, 6, 512, *(pytest.param(m, marks=pytest.mark.slow) for m in (3, 4, 5, *range(7, 65)))]
+    "memory", [6, 512, *(pytest.param(m, marks=pytest.mark.slow) for m in (2, 3, 4, 5, *range(7, 65)))]
 )
 def test_loading_and_stepping_with_little_memory(
     nursery: Nursery, small_bundle: Path, scene_folder: Path, memory: int
