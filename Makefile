@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 OUT ?= out/demo
 MINUTES ?= 10
 SEED ?= $(shell date +%s)
+HZ ?= 2
 # Real photographs, where they lie beside the checkout; without them the demo and the tests say what they do instead.
 VSRT_DATA ?= $(abspath $(wildcard ../shared/data))
 export VSRT_DATA
 
-.PHONY: help install demo test test-slow audit fuzz native lint format clean
+.PHONY: help install demo test test-slow audit fuzz soak native lint format clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -32,9 +33,10 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/pytest -n 2 --dist worksteal -m 'not slow'
 
-## test-slow  what needs more minutes or gigabytes, and the audit
+## test-slow  what needs more minutes or gigabytes, a soak of 30 minutes, and the audit
 test-slow: $(VENV)/.installed
 	$(BIN)/pytest -m slow
+	$(MAKE) soak MINUTES=30
 	$(BIN)/python -m tests.audit
 
 ## audit      known vulnerabilities of what is installed; it needs the network, and says so where there is none (exit code 3)
@@ -45,6 +47,12 @@ audit: $(VENV)/.installed
 fuzz: $(VENV)/.installed
 	@mkdir -p build
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED) --out build/fuzz.json
+
+## soak       run `tiny` on the CPU at a fixed rate, on a machine left alone: make soak MINUTES=60 HZ=2
+soak: $(VENV)/.installed
+	@mkdir -p build && rm -rf build/soak.bundle
+	$(BIN)/vsrt export --preset tiny --out build/soak.bundle
+	$(BIN)/python -m videoscene_rt.bench.soak build/soak.bundle --minutes $(MINUTES) --rate $(HZ) --out build/soak.json
 
 ## native     the kernels for C and C++ in build/native, and their tests (CUDA where nvcc is found; docs/kernels.md)
 native:
