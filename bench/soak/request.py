@@ -53,10 +53,13 @@ class SoakRequest:
         """The same, with its warm-up and its deadline as numbers.
 
         Raises:
-            InputError: a time, a rate or a deadline is none.
+            InputError: a time, a rate or a deadline is none, or the record could not be written.
             BackendError: the backend cannot do the precision.
         """
         check_pair(self.backend, self.precision)
+        if self.out.is_dir() or not self.out.parent.is_dir():
+            why = "it is a folder" if self.out.is_dir() else f"there is no folder {self.out.parent}"
+            raise InputError(f"{self.out} cannot be written: {why}", "name a file in a folder that is there")
         if not (isfinite(self.minutes) and 0 < self.minutes <= _MOST_MINUTES):
             raise InputError(f"a soak cannot take {self.minutes:g} minutes", f"give up to {_MOST_MINUTES:,}")
         seconds = self.minutes * 60

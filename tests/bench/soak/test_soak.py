@@ -210,6 +210,8 @@ def test_inputs_by_a_deadline(small_bundle: Path, tmp_path: Path) -> None:
     ("options", "said"),
     [
         (["--minutes", "0"], "cannot take 0 minutes"),
+        (["--out", "/none/soak.json"], "there is no folder /none"),
+        (["--out", "."], "it is a folder"),
         (["--minutes", "nan"], "cannot take nan minutes"),
         (["--every", "0"], "cannot look every 0 s"),
         (["--warmup", "600"], "a warm-up of 600 s is none"),
@@ -224,6 +226,29 @@ def test_what_is_wrong_is_said_before_anything_runs(
     assert main([str(tmp_path / "none.bundle"), "--out", str(tmp_path / "soak.json"), *options]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "soak.json").exists()
+
+
+_EAGER = """
+import sys
+from videoscene_rt.bench.soak import measuring
+from videoscene_rt.bench.soak.__main__ import main
+measuring._WRITE_EVERY_S = 0.3
+sys.exit(main())
+"""
+
+
+def test_its_own_records_are_no_growth(small_bundle: Path, tmp_path: Path) -> None:
+    """In a process that has not imported yet what the tests have: writing records again and again leaves no block behind."""
+    out, limits = tmp_path / "soak.json", tmp_path / "limits.json"
+    limits.write_text(json.dumps({**LOOSE, "python_blocks": 500}))
+    command = [
+        sys.executable, "-c", _EAGER, str(small_bundle), "--threads", "1", "--out", str(out), "--every", "0.15", "--minutes", "0.05",
+        "--limits", str(limits),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "held: Python's memory blocks: " in done.stdout
+    assert done.stderr.count("steps") > 4, "it has written several"
 
 
 def test_committed_records_are_of_this_schema() -> None:
