@@ -243,7 +243,7 @@ def test_its_own_records_are_no_growth(small_bundle: Path, tmp_path: Path) -> No
     limits.write_text(json.dumps({**LOOSE, "python_blocks": 500}))
     command = [
         sys.executable, "-c", _EAGER, str(small_bundle), "--threads", "1", "--out", str(out), "--every", "0.15", "--minutes", "0.05",
-        "--limits", str(limits),
+        "--limits", str(limits), "--rate", "30",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
