@@ -89,6 +89,7 @@ def preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_rehearsal_measures_and_collects(preset: Path, small_bundle: Path, tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()

@@ -65,6 +65,7 @@ def test_weights_lie_in_shared_files_of_the_bundle(small_bundle: Path) -> None:
     assert locations <= {path.name for path in small_bundle.glob("weights_*.bin")}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bundle(small_bundle: Path, tmp_path: Path) -> None:
     export_bundle(ExportRequest(SMALL, tmp_path / "again.bundle", command="another"))
     assert Bundle.open(tmp_path / "again.bundle").digest == Bundle.open(small_bundle).digest

@@ -63,7 +63,12 @@ def _may_mount() -> bool:
 
 
 @pytest.mark.parametrize(
-    "room_kib", [pytest.param(300, marks=pytest.mark.slow), 900, pytest.param(1300, marks=pytest.mark.slow)]
+    "room_kib",
+    [
+        pytest.param(300, marks=pytest.mark.slow),
+        pytest.param(900, marks=pytest.mark.slow),
+        pytest.param(1300, marks=pytest.mark.slow),
+    ],
 )
 def test_a_disk_that_is_full_and_one_that_is_read_only(
     small_bundle: Path, scene_folder: Path, tmp_path: Path, room_kib: int

@@ -55,12 +55,13 @@ def _child(told: dict[str, Any], out: int, err: int) -> int:
     os.dup2(out, 1)
     os.dup2(err, 2)
     os.environ.update(told["environment"])
+    # Where it hangs, if it does. Its thread is started before memory is short.
+    faulthandler.dump_traceback_later(told["timeout_s"] - 1, file=err)
     limit = _address_space() + (told["memory_mib"] << 20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if told["file_bytes"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (told["file_bytes"], resource.RLIM_INFINITY))
-    faulthandler.dump_traceback_later(told["timeout_s"] - 1, file=err)  # where it hangs, if it does
     module, _, name = told["function"].partition(":")
     try:
         code = int(getattr(importlib.import_module(module), name)(told["argument"]))

@@ -160,6 +160,7 @@ def test_a_run_is_neither_overwritten_nor_resumed_as_another(
     assert "has the published autoencoder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_checkpoint_is_exported_and_its_chain_runs(finished: Path, tmp_path: Path) -> None:
     """`vsrt export --checkpoint`, then a step; its refined frames are those of the training's own chain."""
     export_bundle(ExportRequest(TEENY, tmp_path / "t.bundle", finished / "checkpoint"))

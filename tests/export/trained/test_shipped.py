@@ -94,6 +94,7 @@ def test_weights_of_other_sizes_are_an_error(weights: Shipped, tmp_path: Path) -
     assert not (tmp_path / "a.bundle").exists()
 
 
+@pytest.mark.slow
 def test_a_bundle_says_which_weights_it_has_and_is_the_same_each_time(weights: Shipped, tmp_path: Path) -> None:
     first = export_bundle(ExportRequest(SMALL, tmp_path / "a.bundle", shipped_folder("tiny"))).provenance
     assert (first.weights, first.shipped_with, first.checkpoint_sha256) == ("checkpoint", "tiny", weights.sha256)

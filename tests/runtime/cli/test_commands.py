@@ -276,6 +276,7 @@ def test_inspect_shows_what_is_in_the_manifest(small_bundle: Path, capsys: Captu
     assert document["bundle_sha256"] == Bundle.open(small_bundle).digest
 
 
+@pytest.mark.slow
 def test_export_from_a_preset_file(tmp_path: Path, capsys: Capture) -> None:
     preset = tmp_path / "mine.json"
     preset.write_text(SMALL.model_dump_json())
