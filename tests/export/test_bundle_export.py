@@ -71,6 +71,7 @@ def test_the_same_seed_gives_the_same_bundle(small_bundle: Path, tmp_path: Path)
     assert Bundle.open(tmp_path / "again.bundle").digest == Bundle.open(small_bundle).digest
 
 
+@pytest.mark.slow
 def test_a_checkpoint_becomes_a_bundle_in_its_dtype(small_bundle: Path, tmp_path: Path) -> None:
     """The whole way with bfloat16 weights: stored narrow, computed in float32, and the result is the checkpoint's."""
     write_checkpoint(tmp_path / "checkpoint", SMALL, seed=0, dtype=torch.bfloat16)

@@ -120,7 +120,7 @@ def test_which_baselines() -> None:
         chosen(("onnxruntime",), "onnxruntime")
 
 
-@pytest.mark.parametrize("name", ["torch-eager", "onnxruntime"])
+@pytest.mark.parametrize("name", [pytest.param("torch-eager", marks=pytest.mark.slow), "onnxruntime"])
 def test_a_real_one_does_the_same_work(small_bundle: Path, name: str) -> None:
     told = request(name=name, bundle=str(small_bundle), threads=1)
     with Pipeline.load(small_bundle, threads=1) as pipeline:

@@ -86,6 +86,7 @@ def test_a_preset_that_comes_with_none_has_untrained_ones(
     assert "untrained (made from a seed)" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_every_command_says_which_weights_there_are(
     weights: Shipped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
