@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from videoscene_rt.ladder_climb import LadderClimb
+
 
 @dataclass(frozen=True)
 class Counters:
@@ -14,7 +16,7 @@ class Counters:
 
     Attributes:
         ok, degraded, late, invalid: results by their status.
-        failed: steps with a deadline that ended in an error.
+        failed: calls of `Pipeline.step` whose step ended in an error; a submitted one's is its handle's to say.
         dropped: refinements that ended after their deadline; nobody was given their frames.
         busy: steps that were rendered only since an earlier one still ran.
         rungs: how many steps began on each rung; those without a deadline are on the pipeline's own decoder's.
@@ -62,3 +64,20 @@ class Tally:
         """Every count whose name begins so, by the rest of its name."""
         with self._lock:
             return {name[len(prefix) :]: count for name, count in self._counts.items() if name.startswith(prefix)}
+
+
+_NAMES = ("ok", "degraded", "late", "invalid", "failed", "dropped", "busy", "reloads")
+
+
+def counted(tally: Tally, climb: LadderClimb | None, hangs: int) -> Counters:
+    """The counters of a pipeline: its tally, where it stands on its ladder (None without one), and what its watchdog reported."""
+    p99 = {} if climb is None else {rung: climb.p99(rung) for rung in climb.rungs}
+    return Counters(
+        **{name: tally.of(name) for name in _NAMES},
+        rungs=tally.under("rung "),
+        downs=0 if climb is None else climb.downs,
+        ups=0 if climb is None else climb.ups,
+        rung=None if climb is None else climb.rungs[climb.at],
+        p99_ms={rung: value for rung, value in p99.items() if value is not None},
+        hangs=hangs,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal
@@ -15,24 +15,23 @@ import numpy.typing as npt
 
 from videoscene_rt.chain.arena import ArenaPlan
 from videoscene_rt.chain.arrays import taken
-from videoscene_rt.chain.chain import MEMORY_MODES, Chain, MemoryMode
-from videoscene_rt.chain.noise import NoiseMode, checked_mode, checked_seed
-from videoscene_rt.chain.plan import plan_chain, step_way, stream_way_name
+from videoscene_rt.chain.chain import Chain, MemoryMode
+from videoscene_rt.chain.noise import NoiseMode
+from videoscene_rt.chain.plan import step_way, stream_way_name
 from videoscene_rt.chain.program import StageTime
 from videoscene_rt.chain.schedule import Schedule
-from videoscene_rt.counters import Counters, Tally
-from videoscene_rt.deadline import LADDER_SLOTS, Deadlines, checked_deadline
-from videoscene_rt.engines.arguments import whole_number
-from videoscene_rt.engines.backends import open_backend
+from videoscene_rt.counters import Counters, Tally, counted
+from videoscene_rt.deadline import Deadlines, checked_deadline
 from videoscene_rt.engines.bundle import Bundle, OnVerified
 from videoscene_rt.engines.engine import Backend, TensorView
 from videoscene_rt.engines.errors import InputError
-from videoscene_rt.engines.halves import HALVES, Half
+from videoscene_rt.engines.halves import Half
 from videoscene_rt.engines.memory_errors import memory_errors
 from videoscene_rt.forks import guard
 from videoscene_rt.frame_stream import FrameStream
 from videoscene_rt.handle import Handle
 from videoscene_rt.ladder import Ladder
+from videoscene_rt.loading import Folder, LoadOptions, checked_folder, load_chain
 from videoscene_rt.reload import check_same_sizes, self_test, take_over
 from videoscene_rt.result import Result
 from videoscene_rt.scenes.scene import Scene
@@ -40,7 +39,6 @@ from videoscene_rt.split_run import Deadline
 from videoscene_rt.stepper import RESULTS, Stepper, SupersededError
 from videoscene_rt.watchdog import OnHang, Watchdog, checked_limit
 
-_MAX_SLOTS = 2
 _PATIENCE_S = 10.0
 
 
@@ -76,7 +74,7 @@ class Pipeline:
         deadlines = None if ladder is None else Deadlines(chain, ladder, self._tally)
         told = {"tally": self._tally, "watchdog": watchdog, "deadlines": deadlines}
         self._stepper = Stepper(chain, self.preset, noise, seed, **told)  # type: ignore[arg-type]
-        self._again: Callable[[str | os.PathLike[str], OnVerified | None], Pipeline] | None = None
+        self._options: LoadOptions | None = None
         self._swapping = threading.RLock()
         self._one_step = threading.Lock()
         self._last_lock = threading.Lock()
@@ -134,54 +132,43 @@ class Pipeline:
             InputError: an argument is of the wrong type or out of range (said before the bundle is read), or the bundle is not whole.
             BackendError: the backend is missing or cannot run a graph, or there is not enough memory.
         """
-        if not isinstance(bundle, (str, os.PathLike)):
-            raise InputError(f"bundle must be the path of a folder, not {bundle!r}")
-        seed, noise = checked_seed(seed), checked_mode(noise)
-        timestep = None if timestep is None else whole_number("timestep", timestep, 0, 999)
-        slots = whole_number("slots", slots, 1, _MAX_SLOTS)
-        if memory not in MEMORY_MODES:
-            raise InputError(f"there is no memory {memory!r}", f"choose one of {', '.join(MEMORY_MODES)}")
-        if ladder is not None and slots < LADDER_SLOTS:
-            raise InputError(
-                "a ladder needs two slots: while a late step holds one, the other one still renders", "slots=2"
-            )
-        for half, known in ((encoder, HALVES), (decoder, (*HALVES, "both"))):
-            if half is not None and half not in known:
-                what = "encoder" if known is HALVES else "decoder"
-                raise InputError(f"there is no {what} {half!r}", f"choose one of {', '.join(known)}")
+        folder = checked_folder(bundle)
+        options = LoadOptions(
+            backend=backend,
+            precision=precision,
+            seed=seed,
+            noise=noise,
+            timestep=timestep,
+            threads=threads,
+            slots=slots,
+            priority=priority,
+            capture=capture,
+            memory=memory,
+            encoder=encoder,
+            decoder=decoder,
+            streaming=streaming,
+            ladder=ladder,
+        ).checked()
         watchdog = None if hang_s is None else Watchdog(checked_limit(hang_s), on_hang)
+        return cls._made(options, folder, on_verified, watchdog)
 
-        def again(other: str | os.PathLike[str], told: OnVerified | None) -> Pipeline:
-            return cls.load(
-                other,
-                backend,
-                precision,
-                seed=seed,
-                noise=noise,
-                timestep=timestep,
-                threads=threads,
-                slots=slots,
-                priority=priority,
-                capture=capture,
-                memory=memory,
-                encoder=encoder,
-                decoder=decoder,
-                streaming=streaming,
-                ladder=ladder,
-                hang_s=None,
-                on_verified=told,
-            )
-
-        opened = open_backend(backend, precision, threads)
-        verified = Bundle.open(bundle, on_verified)
-        decoders = verified.manifest.decoders if decoder == "both" else () if decoder is None else (decoder,)
-        plan = plan_chain(verified.manifest, timestep, encoder=encoder, decoders=decoders, streaming=streaming)
-        chain = Chain(plan, verified, opened, slots=slots, priority=priority, capture=capture, memory=memory)
-        chain.write("prompt", verified.prompt())
-        if timestep is not None:
-            chain.write("timestep", np.array([timestep], np.int32))
-        pipeline = cls(verified, chain, opened, seed, noise, ladder=ladder, watchdog=watchdog)
-        pipeline._again = again
+    @classmethod
+    @memory_errors()
+    def _made(
+        cls, options: LoadOptions, bundle: Folder, on_verified: OnVerified | None, watchdog: Watchdog | None
+    ) -> Pipeline:
+        """A pipeline by checked options, which it keeps for `reload`."""
+        loaded = load_chain(options, bundle, on_verified)
+        pipeline = cls(
+            loaded.bundle,
+            loaded.chain,
+            loaded.backend,
+            options.seed,
+            options.noise,
+            ladder=options.ladder,
+            watchdog=watchdog,
+        )
+        pipeline._options = options
         return pipeline
 
     @property
@@ -218,21 +205,11 @@ class Pipeline:
     @property
     def counters(self) -> Counters:
         """What became of the steps so far."""
-        tally, deadlines = self._tally, self._stepper.deadlines
-        climb = None if deadlines is None else deadlines.climb
-        p99 = {} if climb is None else {rung: climb.p99(rung) for rung in climb.rungs}
-        counts = {
-            name: tally.of(name)
-            for name in ("ok", "degraded", "late", "invalid", "failed", "dropped", "busy", "reloads")
-        }
-        return Counters(
-            **counts,
-            rungs=tally.under("rung "),
-            downs=0 if climb is None else climb.downs,
-            ups=0 if climb is None else climb.ups,
-            rung=None if climb is None else climb.rungs[climb.at],
-            p99_ms={rung: value for rung, value in p99.items() if value is not None},
-            hangs=0 if self._watchdog is None else self._watchdog.hangs,
+        deadlines, watchdog = self._stepper.deadlines, self._watchdog
+        return counted(
+            self._tally,
+            None if deadlines is None else deadlines.climb,
+            0 if watchdog is None else watchdog.hangs,
         )
 
     @memory_errors()
@@ -418,9 +395,9 @@ class Pipeline:
         """
         with self._swapping:
             _ = self.chain
-            if self._again is None:
+            if self._options is None:
                 raise InputError("this pipeline was not made by Pipeline.load", "reload one that was")
-            new = self._again(bundle, on_verified)
+            new = self._made(self._options, checked_folder(bundle), on_verified, None)
             try:
                 check_same_sizes(self.chain.plan, new.chain.plan)
                 self_test(new)

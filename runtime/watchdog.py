@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Protocol
@@ -169,5 +168,7 @@ class Watchdog:
         hang = Hang(watched.step, time.monotonic() - watched.started, watched.device.name)
         _LOG.error("%s", hang)
         if self._on_hang is not None:
-            with suppress(Exception):
+            try:
                 self._on_hang(hang)
+            except Exception:  # the caller's own: it must not end the watching
+                _LOG.exception("on_hang failed")

@@ -18,7 +18,7 @@ from collections.abc import Collection
 import numpy as np
 import onnx_ir as ir
 
-from videoscene_rt.engines.precision.source import add_constant, constant, float_array, weight_tensor
+from videoscene_rt.engines.precision.source import add_constant, float_array, weight_tensor
 from videoscene_rt.engines.rewrite import NotApplicable, kernels
 from videoscene_rt.engines.rewrite.forms import (
     Doubled,
@@ -30,6 +30,18 @@ from videoscene_rt.engines.rewrite.forms import (
     Split,
     Video,
     WithPast,
+)
+from videoscene_rt.engines.rewrite.recognise import (
+    behind,
+    doubles,
+    drops_last,
+    frames_shape,
+    given,
+    integers,
+    merges,
+    pads_zeros,
+    plain_stride,
+    splits,
 )
 
 _SCOPE = "graph/frames_as_depth"
@@ -78,27 +90,27 @@ class _Lift:
                 other = self._forms.get(node.inputs[1]) if node.inputs[1] is not None else None
                 if isinstance(other, Video):
                     return Video(self._emit(node, "Add", [value, other.value]))
-            case ("Pad", Video() as video) if _integers(node, 1) == [1, 0, 0, 0, 0, 0, 0, 0] and _pads_zeros(node):
+            case ("Pad", Video() as video) if integers(node, 1) == [1, 0, 0, 0, 0, 0, 0, 0] and pads_zeros(node):
                 return Padded(video)
-            case ("Slice", Padded(video)) if _drops_last(node):
+            case ("Slice", Padded(video)) if drops_last(node):
                 return Past(video)
             case ("Concat", Video(value)) if node.attributes.get_int("axis", 0) == 1 and len(node.inputs) == 2:
                 past = self._forms.get(node.inputs[1]) if node.inputs[1] is not None else None
                 if isinstance(past, Past) and past.of.value is value:
                     return WithPast(past.of)
-            case ("Reshape", Video() as video) if (frames := _merges(node)) > 1:
+            case ("Reshape", Video() as video) if (frames := merges(node)) > 1:
                 return Merged(video, frames)
-            case ("Reshape", Pointwise() as pointwise) if (frames := _splits(node)) > 1:
+            case ("Reshape", Pointwise() as pointwise) if (frames := splits(node)) > 1:
                 return Split(pointwise, frames)
-            case ("Resize", Video() | Pointwise() | Split()) if _doubles(node):
+            case ("Resize", Video() | Pointwise() | Split()) if doubles(node):
                 return Doubled(source)
-        if isinstance(source, Video) and not any(later.op_type == "Conv" for later in _behind(node)):
+        if isinstance(source, Video) and not any(later.op_type == "Conv" for later in behind(node)):
             return None
         raise NotApplicable(f"{node.name} is none of the steps between convolutions")
 
     def _convolution(self, node: ir.Node, source: Form) -> Form:
-        weight, bias = float_array(weight_tensor(_given(node, 1))), node.inputs[2] if len(node.inputs) > 2 else None
-        stride = _stride(node, weight.shape[2])
+        weight, bias = float_array(weight_tensor(given(node, 1))), node.inputs[2] if len(node.inputs) > 2 else None
+        stride = plain_stride(node, weight.shape[2])
         size = weight.shape[2]
         if size == 1 and stride == 1 and bias is None and isinstance(source, Video | Merged) and self._goes_on(node):
             return Pointwise(source, weight[:, :, 0, 0])
@@ -159,7 +171,7 @@ class _Lift:
     def _weighted(
         self, node: ir.Node, value: ir.Value, weight: kernels.Array, bias: ir.Value | None
     ) -> list[ir.Value | None]:
-        made = add_constant(self._graph, f"{_given(node, 1).name}.depth", ir.tensor(weight))
+        made = add_constant(self._graph, f"{given(node, 1).name}.depth", ir.tensor(weight))
         return [value, made] if bias is None else [value, made, bias]
 
     def _emit(
@@ -171,7 +183,7 @@ class _Lift:
     ) -> ir.Value:
         """A node over videos in the place of one over frames; its output takes the old one's name."""
         old = node.outputs[0]
-        frames, channels, height, width = _shape(old)
+        frames, channels, height, width = frames_shape(old)
         scope = (node.name or "").rpartition("/")[0]
         name = node.name if operator == node.op_type else f"{scope}/{operator}"
         made = ir.node(operator, inputs, attributes=attributes or {}, name=name)
@@ -187,7 +199,7 @@ class _Lift:
         if self._entries or value is None:
             raise NotApplicable(f"{node.name} brings in frames beside the video")
         self._entries += 1
-        frames, channels, height, width = _shape(value)
+        frames, channels, height, width = frames_shape(value)
         turned = self._moved("Transpose", [value], [channels, frames, height, width], "in", {"perm": [1, 0, 2, 3]})
         return self._moved("Unsqueeze", [turned, self._axis()], [1, channels, frames, height, width], "in")
 
@@ -201,7 +213,7 @@ class _Lift:
             if not isinstance(form, Video) or old.is_graph_output() or self._entries != 1:
                 raise NotApplicable(f"{old.name} is read outside")
             self._entries += 1  # one way out
-            frames, channels, height, width = _shape(old)
+            frames, channels, height, width = frames_shape(old)
             squeezed = self._moved("Squeeze", [form.value, self._axis()], [channels, frames, height, width], "out")
             back = self._moved(
                 "Transpose", [squeezed], [frames, channels, height, width], "out", {"perm": [1, 0, 2, 3]}
@@ -241,105 +253,3 @@ class _Lift:
         value = node.outputs[0]
         uses = list(value.uses())
         return len(uses) == 1 and not value.is_graph_output() and uses[0].node.op_type in ("Conv", "Reshape", "Resize")
-
-
-def _given(node: ir.Node, index: int) -> ir.Value:
-    value = node.inputs[index]
-    if value is None:
-        raise NotApplicable(f"{node.name} lacks an input")
-    return value
-
-
-def _shape(value: ir.Value) -> tuple[int, int, int, int]:
-    found = None if value.shape is None else [size for size in value.shape if isinstance(size, int)]
-    if found is None or len(found) != 4:
-        raise NotApplicable(f"{value.name} is not of four known sizes")
-    return found[0], found[1], found[2], found[3]
-
-
-def _stride(node: ir.Node, size: int) -> int:
-    """The stride of a plain square convolution with as many zeros around as keep the size."""
-    attributes, weight = node.attributes, _given(node, 1)
-    strides = attributes.get_ints("strides", [1, 1])
-    plain = (
-        attributes.get_int("group", 1) == 1
-        and set(attributes.get_ints("dilations", [1, 1])) == {1}
-        and attributes.get_string("auto_pad", "NOTSET") == "NOTSET"
-        and list(attributes.get_ints("pads", [0, 0, 0, 0])) == [size // 2] * 4
-        and weight.shape is not None
-        and list(weight.shape)[2:] == [size, size]
-        and len(set(strides)) == 1
-    )
-    if not plain:
-        raise NotApplicable(f"{node.name} is no plain square 2-D convolution")
-    return int(strides[0])
-
-
-def _integers(node: ir.Node, index: int) -> list[int]:
-    tensor = constant(node.inputs[index]) if len(node.inputs) > index else None
-    return [] if tensor is None else [int(number) for number in np.ravel(tensor.numpy())]
-
-
-def _pads_zeros(node: ir.Node) -> bool:
-    if node.attributes.get_string("mode", "constant") != "constant":
-        return False
-    value = node.inputs[2] if len(node.inputs) > 2 else None
-    tensor = constant(value)
-    return value is None or (tensor is not None and not np.any(tensor.numpy()))
-
-
-def _drops_last(node: ir.Node) -> bool:
-    """Whether a Slice leaves out the last frame and nothing else."""
-    padded = _shape(_given(node, 0))[0]
-    steps = _integers(node, 4) if len(node.inputs) > 4 else [1]
-    ends = _integers(node, 2)
-    return (
-        _integers(node, 1) == [0]
-        and _integers(node, 3) == [0]
-        and steps == [1]
-        and len(ends) == 1
-        and ends[0] in (-1, padded - 1)
-    )
-
-
-def _merges(node: ir.Node) -> int:
-    """How many frames a Reshape merges by channels; 0 if that is not what it does."""
-    frames, channels, *area = _shape(_given(node, 0))
-    fewer, wider, *same = _shape(node.outputs[0])
-    exact = area == same and wider % channels == 0 and fewer * (wider // channels) == frames
-    return wider // channels if exact else 0
-
-
-def _splits(node: ir.Node) -> int:
-    """Into how many frames a Reshape splits channels; 0 if that is not what it does."""
-    frames, channels, *area = _shape(_given(node, 0))
-    more, narrower, *same = _shape(node.outputs[0])
-    exact = area == same and channels % narrower == 0 and frames * (channels // narrower) == more
-    return channels // narrower if exact else 0
-
-
-def _doubles(node: ir.Node) -> bool:
-    """Whether a Resize repeats every pixel twice along height and width."""
-    attributes = node.attributes
-    if attributes.get_string("mode", "nearest") != "nearest":
-        return False
-    # 2y + a comes from row y: with whole factors, by flooring the position, however half pixels are counted.
-    transform = attributes.get_string("coordinate_transformation_mode", "half_pixel")
-    rounding = attributes.get_string("nearest_mode", "round_prefer_floor")
-    repeats = (transform, rounding) == ("asymmetric", "floor") or (
-        transform == "half_pixel" and rounding in ("round_prefer_floor", "round_prefer_ceil")
-    )
-    frames, channels, height, width = _shape(_given(node, 0))
-    return repeats and _shape(node.outputs[0]) == (frames, channels, 2 * height, 2 * width)
-
-
-def _behind(node: ir.Node) -> list[ir.Node]:
-    """A node and everything that depends on it."""
-    found: dict[ir.Node, None] = {}
-    waiting = [node]
-    while waiting:
-        one = waiting.pop()
-        if one not in found:
-            found[one] = None
-            waiting.extend(use.node for value in one.outputs for use in value.uses())
-    return list(found)
