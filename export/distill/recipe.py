@@ -13,6 +13,10 @@ STAGES = ("clips", "autoencoder", "latents", "denoise", "leap", "policy")
 """In their order; each gets its share of the time."""
 
 
+_OF_OLD_RECORDS = {"policy_scenes": 0}
+"""Fields that a record of an earlier version lacks, as that version had it."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """The figures of the recipe.
@@ -97,7 +101,8 @@ class Recipe:
             data = json.loads(path.read_bytes())
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: cannot be read as a recipe: {error}") from error
-        data = data.get("recipe", data) if isinstance(data, dict) else data
+        if isinstance(data, dict) and isinstance(data.get("recipe"), dict):
+            data = {**_OF_OLD_RECORDS, **data["recipe"]}
         if not isinstance(data, dict):
             raise InputError(f"{path}: a recipe is a JSON object")
         kinds = {field.name: type(getattr(cls(), field.name)) for field in fields(cls)}

@@ -67,6 +67,11 @@ def test_a_recipe_is_read_in_part_or_from_a_record(tmp_path: Path) -> None:
     path.write_text(json.dumps({"recipe": whole.to_json(), "device": "x"}))
     assert Recipe.read(path) == whole
     assert whole.planned("denoise") == 4
+    # A record from before the policy had scenes of its own says how that run was made, not how one is made today.
+    old = whole.to_json()
+    del old["policy_scenes"]
+    path.write_text(json.dumps({"recipe": old}))
+    assert Recipe.read(path) == Recipe(steps=(1, 2, 3, 4, 5, 6), policy_scenes=0)
     assert sum(Recipe().budget(stage) for stage in STAGES) == pytest.approx(13 * 60)
 
 
