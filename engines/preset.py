@@ -10,6 +10,9 @@ LATENT_CHANNELS = 16
 SPATIAL_COMPRESSION = 8
 TEMPORAL_COMPRESSION = 4
 PATCH = 2
+TIMESTEPS = 1000
+"""Of the diffusion's schedule: t in 0…999."""
+
 MAX_FRAMES, MAX_SIDE, MAX_TEXT_WIDTH = 4097, 8192, 65536
 """Far beyond any student, and so that nothing a bundle declares makes plans or tables without end."""
 

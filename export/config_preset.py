@@ -15,13 +15,14 @@ from videoscene_rt.engines.preset import (
     LATENT_CHANNELS,
     SPATIAL_COMPRESSION,
     TEMPORAL_COMPRESSION,
+    TIMESTEPS,
     CogVideoXAutoencoderSizes,
     Preset,
 )
 from videoscene_rt.export.checkpoint import Checkpoint, read_json
 from videoscene_rt.export.presets import load_preset
 from videoscene_rt.export.safetensors_file import tensor_places
-from videoscene_rt.export.schedule import BETA_END, BETA_START, TIMESTEPS
+from videoscene_rt.export.schedule import BETA_END, BETA_START
 from videoscene_rt.export.student import transformer_config
 from videoscene_rt.export.tiny_autoencoder_weights import sizes_of
 

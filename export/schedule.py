@@ -9,9 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from videoscene_rt.engines.preset import ScheduleSettings
+from videoscene_rt.engines.preset import TIMESTEPS, ScheduleSettings
 
-TIMESTEPS = 1000
 BETA_START = 0.00085
 BETA_END = 0.012
 

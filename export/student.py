@@ -13,11 +13,12 @@ from videoscene_rt.engines.preset import (
     PATCH,
     SPATIAL_COMPRESSION,
     TEMPORAL_COMPRESSION,
+    TIMESTEPS,
     Preset,
     ScheduleSettings,
 )
 from videoscene_rt.export.rope import CatRopeProcessor, rope_tables
-from videoscene_rt.export.schedule import TIMESTEPS, coefficient_tables
+from videoscene_rt.export.schedule import coefficient_tables
 
 
 def transformer_config(preset: Preset) -> dict[str, Any]:

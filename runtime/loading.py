@@ -18,6 +18,7 @@ from videoscene_rt.engines.bundle import Bundle, OnVerified
 from videoscene_rt.engines.engine import Backend
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.halves import HALVES, Half
+from videoscene_rt.engines.rewrite import holds_for_all
 from videoscene_rt.ladder import Ladder
 
 _MAX_SLOTS = 2
@@ -80,6 +81,26 @@ def checked_folder(bundle: Any) -> Folder:
     return bundle
 
 
+def check_timestep(timestep: int | None, backend: str, candidates: tuple[int, ...]) -> None:
+    """Refuse a fixed timestep for which a backend's engine of the student has no values.
+
+    Args:
+        timestep: t in 0…999; None where the policy chooses.
+        backend: its name.
+        candidates: the policy's.
+
+    Raises:
+        InputError: says which timesteps there are.
+    """
+    if timestep is None or timestep in candidates or holds_for_all("student", backend):
+        return
+    raise InputError(
+        f"timestep {timestep} is none of the policy's candidates ({', '.join(map(str, candidates))}), and an engine of {backend} knows "
+        "the student's values for those alone",
+        "choose one of them, or a backend that computes them in every step: onnxruntime or onnxruntime-cuda",
+    )
+
+
 def load_chain(options: LoadOptions, bundle: Folder, on_verified: OnVerified | None) -> Loaded:
     """Open the backend, verify the bundle, and load, allocate, bind and capture its chain.
 
@@ -92,6 +113,7 @@ def load_chain(options: LoadOptions, bundle: Folder, on_verified: OnVerified | N
     opened = open_backend(options.backend, options.precision, options.threads)
     verified = Bundle.open(bundle, on_verified)
     chosen, timestep = options.decoder, options.timestep
+    check_timestep(timestep, options.backend, verified.manifest.policy.timesteps)
     decoders = verified.manifest.decoders if chosen == "both" else () if chosen is None else (chosen,)
     plan = plan_chain(
         verified.manifest, timestep, encoder=options.encoder, decoders=decoders, streaming=options.streaming

@@ -89,8 +89,10 @@ class _Plan:
         precision: str,
         samples: GraphActivations | None,
         rewrites: tuple[Rewrite, ...],
+        timesteps: tuple[int, ...],
     ) -> None:
         self.model, self.recipe, self.precision = load_source(path), recipe, precision
+        self.timesteps = timesteps
         self.layers: dict[str, Choice] = {}
         self.ranges: dict[str, float] = {}
         self.wide: dict[str, str] = {}
@@ -111,13 +113,13 @@ class _Plan:
         done: list[Rewrite] = []
         for rewrite in rewrites:
             try:
-                self.notes += (apply(rewrite, self.model, self.wide),)
+                self.notes += (apply(rewrite, self.model, self.wide, self.timesteps),)
                 done.append(rewrite)
             except NotApplicable as why:
                 self.notes += (f"not rewritten ({rewrite.name}): {why}",)
                 self.model = load_source(path)
                 for earlier in done:
-                    apply(earlier, self.model, self.wide)
+                    apply(earlier, self.model, self.wide, self.timesteps)
 
     @classmethod
     def of(
@@ -141,7 +143,8 @@ class _Plan:
             raise InputError(
                 f"graph {graph} cannot be calibrated: no activations of it were recorded", "give scenes: --scenes DIR"
             )
-        return cls(path, found, precision, samples if samples and samples.samples else None, rewrites)
+        kept = samples if samples and samples.samples else None
+        return cls(path, found, precision, kept, rewrites, bundle.manifest.policy.timesteps)
 
     def choices(self) -> dict[str, Choice]:
         """Where every node of the model, Q/DQ included, computes."""

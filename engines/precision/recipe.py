@@ -125,7 +125,7 @@ def graph_precision(graph: str, ceiling: str) -> str:
 
 
 def recipe_digest(
-    graph: str, precision: str, recipe: Recipe | None = None, rewrites: Collection[tuple[str, int]] = ()
+    graph: str, precision: str, recipe: Recipe | None = None, rewrites: Collection[tuple[object, ...]] = ()
 ) -> str:
     """Hex SHA-256 over everything that decides how a graph of this precision is derived, activations apart.
 
@@ -133,7 +133,7 @@ def recipe_digest(
         graph: the graph's name.
         precision: the graph's own, as `graph_precision` gives it.
         recipe: instead of the package's.
-        rewrites: name and version of each that is done first.
+        rewrites: of each that is done first, from `rewrite.marks`.
     """
     found = recipe or recipe_for(graph)
     used: dict[str, object] = {"derivation": DERIVATION, "precision": precision}

@@ -16,11 +16,11 @@ from pydantic import BaseModel, ConfigDict
 from videoscene_rt.engines.precision.patterns import matches
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     import onnx_ir as ir
 
-__all__ = ["NotApplicable", "Rewrite", "apply", "rewrites_for"]
+__all__ = ["NotApplicable", "Rewrite", "apply", "holds_for_all", "marks", "rewrites_for"]
 
 
 class NotApplicable(Exception):  # noqa: N818 - no error: the graph is left as it is
@@ -35,6 +35,7 @@ class Rewrite(BaseModel):
         version: raised whenever it begins to give another graph; part of an engine's identity.
         graphs: names or patterns; the autoencoders of two bundles may share names, and a graph of another structure is left alone.
         backends: which get it.
+        timesteps: it holds for the policy's candidate timesteps alone, which are a part of an engine's identity then.
         why: the gain that was measured.
     """
 
@@ -44,6 +45,7 @@ class Rewrite(BaseModel):
     version: int
     graphs: tuple[str, ...]
     backends: tuple[str, ...]
+    timesteps: bool = False
     why: str
 
 
@@ -62,13 +64,24 @@ def rewrites_for(graph: str, backend: str) -> tuple[Rewrite, ...]:
     )
 
 
-def apply(rewrite: Rewrite, model: ir.Model, kept: Collection[str] = ()) -> str:
+def marks(graph: str, backend: str, timesteps: Sequence[int]) -> list[tuple[str, int, tuple[int, ...]]]:
+    """What an engine's identity says of the rewrites of its graph: name, version, and the timesteps that it holds for, if not for all."""
+    return [(one.name, one.version, tuple(timesteps) if one.timesteps else ()) for one in rewrites_for(graph, backend)]
+
+
+def holds_for_all(graph: str, backend: str) -> bool:
+    """Whether an engine of a graph is right for every timestep, and not for the policy's candidates alone."""
+    return not any(one.timesteps for one in rewrites_for(graph, backend))
+
+
+def apply(rewrite: Rewrite, model: ir.Model, kept: Collection[str] = (), timesteps: Sequence[int] = ()) -> str:
     """Rewrite a graph in place.
 
     Args:
         rewrite: which.
         model: as `precision.source.load_source` reads it.
-        kept: names of values that must still be there afterwards.
+        kept: names of values that must still be there afterwards, if they are still computed.
+        timesteps: the policy's candidates.
 
     Returns:
         What was done, in a few words.
@@ -76,6 +89,8 @@ def apply(rewrite: Rewrite, model: ir.Model, kept: Collection[str] = ()) -> str:
     Raises:
         NotApplicable: the graph has not the structure, or would lose a value that must be kept.
     """
-    from videoscene_rt.engines.rewrite import frames_as_depth
+    from videoscene_rt.engines.rewrite import frames_as_depth, timestep_table
 
+    if rewrite.name == "timestep_table":
+        return timestep_table.rewrite(model, timesteps)
     return {"frames_as_depth": frames_as_depth.rewrite}[rewrite.name](model, kept)

@@ -44,7 +44,7 @@ def wanted_identity(bundle: Bundle, graph: str, ceiling: str, here: Platform) ->
         BackendError: none can be built here.
     """
     from videoscene_rt.engines.precision import graph_precision, recipe_digest
-    from videoscene_rt.engines.rewrite import rewrites_for
+    from videoscene_rt.engines.rewrite import marks
 
     if here.built_for is None:
         raise BackendError(here.cannot_build)
@@ -53,8 +53,8 @@ def wanted_identity(bundle: Bundle, graph: str, ceiling: str, here: Platform) ->
     if kernel is not None:
         precision, recipe = "fp32", kernel_recipe(kernel, bundle)
     else:
-        done = rewrites_for(graph, here.kind.name)
-        recipe = recipe_digest(graph, precision, rewrites=[(one.name, one.version) for one in done])
+        rewritten = marks(graph, here.kind.name, bundle.manifest.policy.timesteps)
+        recipe = recipe_digest(graph, precision, rewrites=rewritten)
     return EngineIdentity(
         graph=graph,
         graph_sha256=graph_sha256(bundle, graph),

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from videoscene_rt.export.schedule import TIMESTEPS
+from videoscene_rt.engines.preset import TIMESTEPS
 
 
 def time_features(width: int) -> Tensor:

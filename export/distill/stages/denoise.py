@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from videoscene_rt.engines.preset import TIMESTEPS
 from videoscene_rt.export.distill.diffusion import predict
 from videoscene_rt.export.distill.pace import learning_rate
 from videoscene_rt.export.distill.run import Run
 from videoscene_rt.export.distill.stages.looking import one_step
 from videoscene_rt.export.distill.stages.matching import matched_timesteps
-from videoscene_rt.export.schedule import TIMESTEPS
 
 _LOG_EVERY, _LOOK_EVERY = 200, 3000
 

@@ -13,7 +13,7 @@ from videoscene_rt.engines.precision.patterns import matches
 from videoscene_rt.engines.precision.recipe import Ends
 
 AUTOENCODER = (
-    "encode_image",
+    "encode_images",
     "encode_clip",
     "encode_stream",
     "encode_first",

@@ -15,7 +15,7 @@ from videoscene_rt.engines.precision import derive
 
 trt = pytest.importorskip("tensorrt_rtx", reason="tensorrt-rtx is not installed")
 
-PUBLISHED_CASES = ("encode_image", "encode_first", "encode_next", "decode_first", "decode_next")
+PUBLISHED_CASES = ("encode_images", "encode_first", "encode_next", "decode_first", "decode_next")
 
 
 @pytest.fixture(scope="module")
