@@ -23,6 +23,7 @@ from videoscene_rt.export.distill.diffusion import Schedule
 from videoscene_rt.export.distill.pace import Paused
 from videoscene_rt.export.distill.recipe import STAGES, Recipe
 from videoscene_rt.export.distill.record import Record
+from videoscene_rt.export.distill.repeatable import sum_in_order
 from videoscene_rt.export.distill.run import Models, Run
 from videoscene_rt.export.distill.sources import open_source
 from videoscene_rt.export.distill.stages.autoencoder import train_autoencoder
@@ -96,6 +97,8 @@ def begin(options: argparse.Namespace) -> Run:
     """The run of a command line, resumed if it says so."""
     if options.threads:
         torch.set_num_threads(options.threads)
+    if options.deterministic:
+        sum_in_order()
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     preset = load_preset(options.preset)
     recipe = Recipe() if options.recipe is None else Recipe.read(options.recipe)
@@ -141,6 +144,7 @@ def finish(run: Run) -> None:
             for name in ("transformer", "autoencoder", "policy")
         },
         "device": _device_name(run.device),
+        "deterministic": run.device.type == "cpu" or torch.are_deterministic_algorithms_enabled(),
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
@@ -172,6 +176,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--device", help="cuda, cuda:1, cpu (default: cuda if there is one)")
     parser.add_argument("--threads", type=int, help="of a CPU run")
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="on a GPU: slower sums in a fixed order, so that the run can be repeated",
+    )
     parser.add_argument(
         "--compile", action="store_true", help="train through torch.compile: a minute to start, faster steps"
     )

@@ -101,6 +101,7 @@ def test_a_run_leaves_a_log_a_record_and_a_checkpoint(finished: Path) -> None:
     assert {line["stage"] for line in lines} >= set(STAGES)
     record = json.loads((finished / "record.json").read_text())
     assert record["recipe"]["steps"] == [2, 4, 2, 4, 3, 1]
+    assert record["deterministic"] is True  # as every run on a CPU
     assert record["weights_bytes"] == sum((finished / "checkpoint" / name).stat().st_size for name in WEIGHTS)
     assert Recipe.read(finished / "record.json") == QUICK
     assert load_preset(str(finished / "checkpoint" / "preset.json")) == TEENY

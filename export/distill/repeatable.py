@@ -1,0 +1,19 @@
+"""The same sums in the same order on a GPU, so that a run with the same seed and steps gives the same weights."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+
+def sum_in_order() -> None:
+    """From now on let PyTorch choose algorithms whose results do not depend on the order in which threads finish.
+
+    To be called before the first product on a GPU: cuBLAS reads its workspace's size then. An operation that has no such algorithm
+    warns and runs all the same (torch.use_deterministic_algorithms; its documentation lists which).
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads memory that was not written
+    torch.backends.cudnn.benchmark = False
