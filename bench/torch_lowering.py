@@ -30,7 +30,7 @@ class Cast(nn.Module):
 
 
 class CastAutoencoder(nn.Module):
-    """The tiny autoencoder's `encode` and `decode`, computed in ``dtype`` between float32 neighbours."""
+    """The tiny autoencoder's `encode`, `encode_clips` and `decode`, computed in ``dtype`` between float32 neighbours."""
 
     def __init__(self, inner: TinyAutoencoder, dtype: torch.dtype) -> None:
         super().__init__()
@@ -40,6 +40,10 @@ class CastAutoencoder(nn.Module):
     def encode(self, frames: Tensor, memory: Sequence[Tensor] | None = None) -> Any:
         """See `TinyAutoencoder.encode`."""
         return _cast(self.inner.encode(_cast(frames, self.dtype), _cast(memory, self.dtype)), torch.float32)
+
+    def encode_clips(self, clips: Tensor) -> Any:
+        """See `TinyAutoencoder.encode_clips`."""
+        return _cast(self.inner.encode_clips(_cast(clips, self.dtype)), torch.float32)
 
     def decode(self, latents: Tensor, memory: Sequence[Tensor] | None = None) -> Any:
         """See `TinyAutoencoder.decode`."""

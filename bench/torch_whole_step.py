@@ -14,7 +14,7 @@ from videoscene_rt.engines.precision import graph_precision
 from videoscene_rt.engines.preset import Preset
 from videoscene_rt.export.graph_source import GraphSource
 
-AFTER_THE_RENDERER = ("encode_clip", "encode_image", "policy", "student", "decode_clip")
+AFTER_THE_RENDERER = ("encode_clip", "encode_images", "policy", "student", "decode_clip")
 """The graphs of a step with the tiny autoencoder, but for the renderer."""
 Render = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
@@ -41,8 +41,7 @@ class Refine(nn.Module):
         """Coarse frames u8[F,H,W,3], images u8[2,H,W,3], σ f32[1], η f32[2,3,H,W], ε f32[1,T,16,h,w], prompt f32[1,L,D] → frames, z_0."""
         z_r = self.graphs["encode_clip"](coarse)
         timestep, _ = self.graphs["policy"](z_r)
-        first = self.graphs["encode_image"](images[:1], sigma, eta[:1])
-        last = self.graphs["encode_image"](images[1:], sigma, eta[1:])
+        first, last = self.graphs["encode_images"](images, sigma, eta)
         condition = torch.cat((first, self.between, last), dim=1)
         z_0 = self.graphs["student"](z_r, condition, noise, prompt, timestep)
         return self.graphs["decode_clip"](z_0), z_0

@@ -19,20 +19,20 @@ def pairs(encoders: tuple[Half, ...], decoders: tuple[Half, ...]) -> tuple[tuple
     return ((encoders[0], decoders[0]), *more)
 
 
-def image_graph(own: Half, encoder: Half) -> str:
-    """The graph that encodes the condition images.
+def images_graph(own: Half, encoder: Half) -> str:
+    """The graph that encodes both condition images.
 
     Args:
         own: of the preset's own autoencoder.
         encoder: whose; the tiny one beside a full one has a name of its own.
     """
-    return "encode_image" if encoder == own else f"encode_image_{encoder}"
+    return "encode_images" if encoder == own else f"encode_images_{encoder}"
 
 
 def encoder_graphs(own: Half, encoder: Half) -> tuple[str, ...]:
     """The graphs of an encoder."""
     video = ("encode_first", "encode_next") if encoder == "full" else ("encode_clip", "encode_stream")
-    return (image_graph(own, encoder), *video)
+    return (images_graph(own, encoder), *video)
 
 
 def decoder_graphs(decoder: Half) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ from videoscene_rt.engines.preset import Preset
 from videoscene_rt.engines.specs import GraphSpec, Parity
 from videoscene_rt.engines.words import one_line
 
-SCHEMA_VERSION: Literal[2] = 2
-"""2 says which encoders and decoders there are. Of a bundle of schema 1 they are its preset's own autoencoder's."""
+SCHEMA_VERSION: Literal[3] = 3
+"""3 encodes both condition images in one call; the chain has no stages for the graphs of the schemas before."""
 
 _LONGEST_NAME = 255
 
@@ -106,7 +106,7 @@ class Manifest(_Data):
     ``encoders`` and ``decoders`` are those that are kept, the one that runs by default first.
     """
 
-    schema_version: Literal[1, 2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     preset: Preset
     encoders: tuple[Half, ...] = ()
     decoders: tuple[Half, ...] = ()
@@ -128,8 +128,6 @@ class Manifest(_Data):
         """Where nothing is said of them, the encoder and the decoder are the preset's own."""
         if not isinstance(data, dict):
             return data
-        if data.get("schema_version") == 1 and not {"encoders", "decoders"}.isdisjoint(data):
-            raise ValueError("encoders and decoders are words of schema 2, and this says that it is schema 1")
         preset = data.get("preset")
         sizes = preset.get("autoencoder") if isinstance(preset, dict) else getattr(preset, "autoencoder", None)
         kind = sizes.get("kind") if isinstance(sizes, dict) else getattr(sizes, "kind", None)
@@ -175,17 +173,18 @@ def parse_manifest(text: bytes | str, where: str) -> Manifest:
         where: what to call it in messages.
 
     Raises:
-        InputError: it is no JSON, its schema is newer than ours, or a field is wrong (the first one is named).
+        InputError: it is no JSON, its schema is newer or older than ours, or a field is wrong (the first one is named).
     """
     try:
         data: Any = json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where} is not valid JSON: {one_line(str(error))}", "export the bundle again") from error
     version = data.get("schema_version") if isinstance(data, dict) else None
-    if isinstance(version, int) and not isinstance(version, bool) and version > SCHEMA_VERSION:
+    if isinstance(version, int) and not isinstance(version, bool) and version != SCHEMA_VERSION:
+        newer = "install a newer videoscene-rt, or " if version > SCHEMA_VERSION else ""
         raise InputError(
-            f"{where} has schema version {one_line(str(version))}; this videoscene-rt reads up to {SCHEMA_VERSION}",
-            "install a newer videoscene-rt, or export the bundle again with this one",
+            f"{where} has schema version {one_line(str(version))}; this videoscene-rt reads {SCHEMA_VERSION}",
+            f"{newer}export the bundle again with this one",
         )
     try:
         return Manifest.model_validate_json(text)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from torch import nn
 
 from videoscene_rt.engines.chunking import FIRST_FRAMES, FIRST_LATENT_FRAMES, NEXT_FRAMES, NEXT_LATENT_FRAMES
-from videoscene_rt.engines.halves import KIND, decoder_graphs, encoder_graphs, image_graph
+from videoscene_rt.engines.halves import KIND, decoder_graphs, encoder_graphs, images_graph
 from videoscene_rt.engines.preset import LATENT_CHANNELS, TEMPORAL_COMPRESSION, CogVideoXAutoencoderSizes, Preset
 from videoscene_rt.engines.specs import TensorSpec
 from videoscene_rt.export.cogvideox_autoencoder import cogvideox_cache_layouts
@@ -37,7 +37,7 @@ def autoencoder_graphs(models: Models, preset: Preset, kept: Kept | None = None)
 
 def _beside(graph: GraphSource) -> GraphSource:
     """A graph of the tiny autoencoder beside a published one: its weights have a file of their own."""
-    name = image_graph("full", "tiny") if graph.name == image_graph("tiny", "tiny") else graph.name
+    name = images_graph("full", "tiny") if graph.name == images_graph("tiny", "tiny") else graph.name
     return replace(graph, name=name, weights="tiny_autoencoder")
 
 
@@ -48,7 +48,7 @@ def _tiny(autoencoder: TinyAutoencoder, preset: Preset) -> list[GraphSource]:
     clip, latent = _frames(preset, preset.frames), _latent(preset, preset.latent_frames)
     group, one = _frames(preset, TEMPORAL_COMPRESSION), _latent(preset, 1)
     return [
-        _graph("encode_image", modules, _image(preset), (one,)),
+        _graph("encode_images", modules, _images(preset), _ends(preset)),
         _graph("encode_clip", modules, (clip,), (latent,)),
         _graph("encode_stream", modules, (group,), (one,), reads=encoder, writes=encoder),
         _graph("decode_clip", modules, (latent,), (clip,)),
@@ -62,10 +62,10 @@ def _cogvideox(models: Models, preset: Preset) -> list[GraphSource]:
     modules = cogvideox_autoencoder_graphs(models.autoencoder, encoder, decoder)
     first, following = _frames(preset, FIRST_FRAMES), _frames(preset, NEXT_FRAMES)
     latent_first, latent_next = _latent(preset, FIRST_LATENT_FRAMES), _latent(preset, NEXT_LATENT_FRAMES)
-    one = _latent(preset, 1)
+    each = _posterior(_latent(preset, 1), clips=2)
     enc, dec = encoder.shapes, decoder.shapes
     return [
-        _graph("encode_image", modules, (*_image(preset), _posterior(one)), (one,)),
+        _graph("encode_images", modules, (*_images(preset), each), _ends(preset)),
         _graph("encode_first", modules, (first, _posterior(latent_first)), (latent_first,), writes=enc),
         _graph("encode_next", modules, (following, _posterior(latent_next)), (latent_next,), reads=enc, writes=enc),
         _graph("decode_first", modules, (latent_first,), (first,), writes=dec),
@@ -111,15 +111,24 @@ def _latent(preset: Preset, count: int) -> TensorSpec:
     return TensorSpec(name="latent", dtype="float32", shape=shape, meaning="latent in the student's scale")
 
 
-def _posterior(latent: TensorSpec) -> TensorSpec:
+def _posterior(latent: TensorSpec, clips: int = 1) -> TensorSpec:
     meaning = "standard normal; 0 for the posterior's mean"
-    return TensorSpec(name="posterior_noise", dtype="float32", shape=latent.shape, meaning=meaning)
+    return TensorSpec(name="posterior_noise", dtype="float32", shape=(clips, *latent.shape[1:]), meaning=meaning)
 
 
-def _image(preset: Preset) -> Specs:
+def _images(preset: Preset) -> Specs:
     height, width = preset.height, preset.width
     return (
-        TensorSpec(name="image", dtype="uint8", shape=(1, height, width, 3), meaning="condition image, RGB"),
-        TensorSpec(name="sigma", dtype="float32", shape=(1,), meaning="σ of the image's noise; 0 for none"),
-        TensorSpec(name="eta", dtype="float32", shape=(1, 3, height, width), meaning="η, standard normal"),
+        TensorSpec(name="images", dtype="uint8", shape=(2, height, width, 3), meaning="first and last image, RGB"),
+        TensorSpec(name="sigma", dtype="float32", shape=(1,), meaning="σ of the images' noise; 0 for none"),
+        TensorSpec(name="eta", dtype="float32", shape=(2, 3, height, width), meaning="η, standard normal"),
+    )
+
+
+def _ends(preset: Preset) -> Specs:
+    """What `encode_images` gives: the condition's two ends, which are not neighbours in its buffer."""
+    shape = _latent(preset, 1).shape
+    return tuple(
+        TensorSpec(name=name, dtype="float32", shape=shape, meaning=f"latent of the {name} image")
+        for name in ("first", "last")
     )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from videoscene_rt.engines.chunking import frame_chunks, latent_chunks
-from videoscene_rt.engines.halves import KIND, Half, image_graph
+from videoscene_rt.engines.halves import KIND, Half, images_graph
 from videoscene_rt.engines.preset import Preset
 from videoscene_rt.engines.specs import Parity
 from videoscene_rt.export.graph_source import PARITY_LIMIT, GraphSource
@@ -98,9 +98,8 @@ def prove_chain(
         for module in (models.transformer, models.autoencoder, *(() if models.tiny is None else (models.tiny,))):
             present.enter_context(models.numbers.present(module))
         expected = published_step(published_modules(models, preset, (encoder, decoder)), given, noises)
-    condition, image = np.zeros_like(z_r), image_graph(own, encoder)
-    condition[:, :1] = _encode_image(graphs, image, images[:1], noises.sigma, noises.first_eta, noises.first_posterior)
-    condition[:, -1:] = _encode_image(graphs, image, images[1:], noises.sigma, noises.last_eta, noises.last_posterior)
+    condition = np.zeros_like(z_r)
+    condition[:, :1], condition[:, -1:] = _encode_images(graphs, images_graph(own, encoder), images, noises)
     epsilon = noises.epsilon.numpy()
     z_0 = graphs.run("student", z_r, condition, epsilon, models.prompt.numpy(), timestep)["z_0"]
     found = {"z_r": z_r, "condition": condition, "z_0": z_0, "frames": _decode(graphs, preset, z_0, decoder)}
@@ -160,17 +159,17 @@ def _decode(graphs: _Graphs, preset: Preset, latent: np.ndarray, decoder: Half) 
     return np.concatenate(graphs.chunks("decode_first", "decode_next", chunks, "frames"))
 
 
-def _encode_image(
-    graphs: _Graphs, name: str, image: np.ndarray, sigma: float, eta: torch.Tensor, posterior: torch.Tensor
-) -> np.ndarray:
-    inputs = [image, np.array([sigma], np.float32), eta.numpy()]
+def _encode_images(graphs: _Graphs, name: str, images: np.ndarray, noises: StepNoises) -> tuple[np.ndarray, np.ndarray]:
+    eta = torch.cat((noises.first_eta, noises.last_eta))
+    inputs = [images, np.array([noises.sigma], np.float32), eta.numpy()]
     if len(graphs.sources[name].inputs) == 4:
-        inputs.append(_frames_first(posterior))
-    return graphs.run(name, *inputs)["latent"]
+        inputs.append(_frames_first(torch.cat((noises.first_posterior, noises.last_posterior))))
+    found = graphs.run(name, *inputs)
+    return found["first"], found["last"]
 
 
 def _frames_first(latent: torch.Tensor) -> np.ndarray:
-    """[1,16,T,h,w] → [1,T,16,h,w]."""
+    """[N,16,T,h,w] → [N,T,16,h,w]."""
     return np.ascontiguousarray(latent.permute(0, 2, 1, 3, 4).numpy())
 
 

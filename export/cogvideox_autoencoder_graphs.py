@@ -2,7 +2,7 @@
 
 A chunk's convolutions need the last two frames that those of the chunk before saw. That cache enters and leaves as
 explicit tensors, so that every graph has static shapes. Group norms span a chunk, so the chunks must be diffusers' own
-(``engines/chunking.py``). Inside, videos are [1,C,T,H,W] as diffusers has them; at the borders the frame axis comes
+(``engines/chunking.py``). Inside, videos are [N,C,T,H,W] as diffusers has them; at the borders the frame axis comes
 before the channels.
 """
 
@@ -29,14 +29,14 @@ class _Half(nn.Module):
         self.paths = cache.paths
 
     def run(self, video: Tensor, cache: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
-        """[1,C,T,H,W] → the same with other sizes, and the cache for the next chunk. No cache: a first chunk."""
+        """[N,C,T,H,W] → the same with other sizes, and the cache for the next chunk. No cache: a first chunk."""
         out, nested = self.model(video, conv_cache=unflatten(self.paths, cache) if cache else None)
         following = flatten(nested)
         return out, [following[path] for path in self.paths]
 
-    def encode(self, pixels: Tensor, noise: Tensor, cache: tuple[Tensor, ...] = ()) -> tuple[Tensor, list[Tensor]]:
-        """f32[N,3,H,W] in [-1, 1] and noise f32[1,T,16,h,w] → scaling·(mean + std·noise), and the next cache."""
-        moments, following = self.run(pixels.permute(1, 0, 2, 3).unsqueeze(0), cache)
+    def encode(self, video: Tensor, noise: Tensor, cache: tuple[Tensor, ...] = ()) -> tuple[Tensor, list[Tensor]]:
+        """f32[N,3,F,H,W] in [-1, 1] and noise f32[N,T,16,h,w] → scaling·(mean + std·noise), and the next cache."""
+        moments, following = self.run(video, cache)
         mean, logvar = moments.permute(0, 2, 1, 3, 4).chunk(2, dim=2)
         std = torch.exp(0.5 * logvar.clamp(_LOGVAR_MIN, _LOGVAR_MAX))
         return self.scaling_factor * (mean + std * noise), following
@@ -47,12 +47,14 @@ class _Half(nn.Module):
         return video.squeeze(0).permute(1, 0, 2, 3), following
 
 
-class EncodeImage(_Half):
-    """A condition image, noised, as a video of one frame."""
+class EncodeImages(_Half):
+    """Both condition images, noised, as a batch of two videos of one frame each: the layers know no batch, the norms neither."""
 
-    def forward(self, image: Tensor, sigma: Tensor, eta: Tensor, posterior_noise: Tensor) -> Tensor:
-        """u8[1,H,W,3], f32[1], f32[1,3,H,W], f32[1,1,16,h,w] → latent f32[1,1,16,h,w]."""
-        return self.encode(noised(pixels_from_uint8(image), sigma, eta), posterior_noise)[0]
+    def forward(self, images: Tensor, sigma: Tensor, eta: Tensor, posterior_noise: Tensor) -> tuple[Tensor, Tensor]:
+        """u8[2,H,W,3], f32[1], f32[2,3,H,W], f32[2,1,16,h,w] → first, last, each f32[1,1,16,h,w]."""
+        pixels = noised(pixels_from_uint8(images), sigma, eta)
+        latents, _ = self.encode(pixels.unsqueeze(2), posterior_noise)
+        return latents[:1], latents[1:]
 
 
 class EncodeChunk(_Half):
@@ -60,7 +62,8 @@ class EncodeChunk(_Half):
 
     def forward(self, frames: Tensor, posterior_noise: Tensor, *cache: Tensor) -> tuple[Tensor, ...]:
         """u8[N,H,W,3], f32[1,T,16,h,w], cache_00… → latent f32[1,T,16,h,w], next_cache_00…."""
-        latent, following = self.encode(pixels_from_uint8(frames), posterior_noise, cache)
+        video = pixels_from_uint8(frames).permute(1, 0, 2, 3).unsqueeze(0)
+        latent, following = self.encode(video, posterior_noise, cache)
         return (latent, *following)
 
 
@@ -84,7 +87,7 @@ def cogvideox_autoencoder_graphs(
     """
     scaling = float(vae.config.scaling_factor)
     modules: dict[str, nn.Module] = {
-        "encode_image": EncodeImage(vae.encoder, scaling, encoder_cache),
+        "encode_images": EncodeImages(vae.encoder, scaling, encoder_cache),
         "encode_first": EncodeChunk(vae.encoder, scaling, encoder_cache),
         "encode_next": EncodeChunk(vae.encoder, scaling, encoder_cache),
         "decode_first": DecodeChunk(vae.decoder, scaling, decoder_cache),

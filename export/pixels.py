@@ -48,5 +48,5 @@ def unit_from_pixels(pixels: Tensor) -> Tensor:
 
 
 def noised(pixels: Tensor, sigma: Tensor, eta: Tensor) -> Tensor:
-    """A condition image with its noise: x + σ·η; ``pixels``, ``eta`` f32[1,3,H,W] (x in [-1, 1]), ``sigma`` f32[1]."""
+    """Condition images with their noise: x + σ·η; ``pixels``, ``eta`` f32[N,3,H,W] (x in [-1, 1]), ``sigma`` f32[1]."""
     return pixels + sigma * eta

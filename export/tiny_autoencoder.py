@@ -93,6 +93,11 @@ class TinyAutoencoder(nn.Module):
         """
         return _run(self.encoder, frames, memory)
 
+    def encode_clips(self, clips: Tensor) -> Tensor:
+        """Whole clips f32[N,4T,3,H,W] in [0, 1] → latents f32[N,T,16,h,w]; nothing of one clip reaches another."""
+        latents, _ = _run(self.encoder, clips.flatten(0, 1), None, len(clips))
+        return latents.unflatten(0, (len(clips), -1))
+
     def decode(self, latents: Tensor, memory: Sequence[Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Latents f32[T,16,h,w] → frames f32[4T,3,H,W], nominally in [0, 1], and the memory for the latents to follow.
 
@@ -109,6 +114,11 @@ def repeat_first_frame(frames: Tensor) -> Tensor:
     repeats the last frame at the end instead, which shifts every latent by three frames against its decoder.)
     """
     return torch.cat([frames[:1]] * (TEMPORAL_COMPRESSION - 1) + [frames], dim=0)
+
+
+def still_clips(images: Tensor) -> Tensor:
+    """Images [N,…] as clips of one frame each, that frame repeated as `repeat_first_frame` does it: [N,4,…]."""
+    return torch.stack([images] * TEMPORAL_COMPRESSION, dim=1)
 
 
 def encoder_memory_shapes(sizes: TinyAutoencoderSizes, height: int, width: int) -> dict[str, tuple[int, ...]]:
@@ -160,11 +170,14 @@ def _decoder(widths: tuple[int, int, int, int]) -> nn.Sequential:
     return nn.Sequential(*layers, nn.ReLU(), _conv(widths[-1], 3))
 
 
-def _run(layers: nn.Sequential, x: Tensor, memory: Sequence[Tensor] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+def _run(
+    layers: nn.Sequential, x: Tensor, memory: Sequence[Tensor] | None, clips: int = 1
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Pools and grows keep a clip's frames together; only a memory block must be told where each of several clips begins."""
     following: list[Tensor] = []
     for layer in layers:
         if isinstance(layer, MemoryBlock):
-            past = _one_frame_back(x, None if memory is None else memory[len(following)])
+            past = _one_frame_back(x, None if memory is None else memory[len(following)], clips)
             following.append(x[-1:])
             x = layer(x, past)
         else:
@@ -172,10 +185,13 @@ def _run(layers: nn.Sequential, x: Tensor, memory: Sequence[Tensor] | None) -> t
     return x, tuple(following)
 
 
-def _one_frame_back(x: Tensor, last: Tensor | None) -> Tensor:
-    """For every frame of x [N,C,H,W] the frame before it; before the first one, ``last`` [1,C,H,W] or zeros."""
+def _one_frame_back(x: Tensor, last: Tensor | None, clips: int) -> Tensor:
+    """For every frame of x [N,C,H,W] the frame before it; before the first one of a clip, ``last`` [1,C,H,W] or zeros."""
     if last is None:
         # A Pad, rather than zeros to concatenate: those would become large constants of the graph.
+        if clips > 1:
+            by_clip = x.unflatten(0, (clips, -1))
+            return functional.pad(by_clip, (0, 0, 0, 0, 0, 0, 1, 0))[:, :-1].flatten(0, 1)
         return functional.pad(x, (0, 0, 0, 0, 0, 0, 1, 0))[:-1]
     if x.shape[0] == 1:
         return last

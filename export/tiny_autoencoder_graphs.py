@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from videoscene_rt.engines.preset import TEMPORAL_COMPRESSION
 from videoscene_rt.export.pixels import noised, pixels_from_uint8, uint8_from_unit, unit_from_pixels
-from videoscene_rt.export.tiny_autoencoder import TinyAutoencoder, repeat_first_frame
+from videoscene_rt.export.tiny_autoencoder import TinyAutoencoder, repeat_first_frame, still_clips
 
 
 class _Graph(nn.Module):
@@ -15,13 +15,14 @@ class _Graph(nn.Module):
         self.autoencoder = autoencoder
 
 
-class EncodeImage(_Graph):
-    """A condition image, noised, as a clip of one frame."""
+class EncodeImages(_Graph):
+    """Both condition images, noised, each as a clip of one frame."""
 
-    def forward(self, image: Tensor, sigma: Tensor, eta: Tensor) -> Tensor:
-        """u8[1,H,W,3], f32[1], f32[1,3,H,W] → latent f32[1,1,16,h,w]."""
-        pixels = unit_from_pixels(noised(pixels_from_uint8(image), sigma, eta))
-        return self.autoencoder.encode(repeat_first_frame(pixels))[0].unsqueeze(0)
+    def forward(self, images: Tensor, sigma: Tensor, eta: Tensor) -> tuple[Tensor, Tensor]:
+        """u8[2,H,W,3], f32[1], f32[2,3,H,W] → first, last, each f32[1,1,16,h,w]."""
+        pixels = unit_from_pixels(noised(pixels_from_uint8(images), sigma, eta))
+        latents = self.autoencoder.encode_clips(still_clips(pixels))
+        return latents[:1], latents[1:]
 
 
 class EncodeClip(_Graph):
@@ -63,7 +64,7 @@ class DecodeStream(_Graph):
 def tiny_autoencoder_graphs(autoencoder: TinyAutoencoder) -> dict[str, nn.Module]:
     """The five graph modules by name, in eval mode. They share the autoencoder and are independent of H, W and T."""
     kinds: dict[str, type[_Graph]] = {
-        "encode_image": EncodeImage,
+        "encode_images": EncodeImages,
         "encode_clip": EncodeClip,
         "encode_stream": EncodeStream,
         "decode_clip": DecodeClip,

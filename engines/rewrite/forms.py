@@ -1,4 +1,4 @@
-"""What a value [T,C,H,W] of a traced tiny autoencoder is, in terms of videos [1,C,T,H,W]."""
+"""What a value [N·T,C,H,W] of a traced tiny autoencoder is, in terms of videos [N,C,T,H,W]; N is 1 for all but the images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 @dataclass(frozen=True)
 class Video:
-    """The video itself: ``value`` is float[1,C,T,H,W]."""
+    """The video itself: ``value`` is float[N,C,T,H,W]."""
 
     value: ir.Value
 
@@ -29,6 +29,13 @@ class Past:
     """For each frame the one before it."""
 
     of: Video
+
+
+@dataclass(frozen=True)
+class ByClip:
+    """The same, [N,T,C,H,W]: what is done to frames along the second axis is done in each clip by itself."""
+
+    of: Video | Padded | Past
 
 
 @dataclass(frozen=True)
@@ -69,4 +76,4 @@ class Doubled:
     of: Video | Pointwise | Split
 
 
-Form: TypeAlias = "Video | Padded | Past | WithPast | Merged | Pointwise | Split | Doubled"
+Form: TypeAlias = "Video | Padded | Past | ByClip | WithPast | Merged | Pointwise | Split | Doubled"

@@ -1,14 +1,15 @@
-"""A tiny autoencoder over frames [T,C,H,W] becomes one over a video [1,C,T,H,W]: the same sums, as 3-D convolutions.
+"""A tiny autoencoder over frames [N·T,C,H,W] becomes one over videos [N,C,T,H,W]: the same sums, as 3-D convolutions.
 
 Frame by frame, a memory block concatenates each frame with the one before it, a pool merges frames by channels, a growth
 splits channels into frames, and pixels are repeated before a convolution: copies, none of which computes anything, between
 layouts that a convolution does not like. With frames as the depth of a volume they are a convolution's kernel, stride and padding:
 
-    concat(x, past), 3×3              → 2×3×3, a frame of zeros in front
+    concat(x, past), 3×3              → 2×3×3, a frame of zeros in front (where a clip is one frame: x's half of 3×3)
     merge s frames, 1×1, 3×3 stride 2 → s×3×3, strides (s, 2, 2)
     1×1, split s frames, ×2, 3×3      → transposed s×4×4, strides (s, 2, 2)
 
-Kernels are composed in float64 (`kernels.py`). A graph with anything else between its first and its last convolution is left alone.
+N is 1 for a video and 2 for the condition images, whose frames are padded clip by clip. Kernels are composed in float64 (`kernels.py`). A
+graph with anything else between its first and its last convolution is left alone.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import onnx_ir as ir
 from videoscene_rt.engines.precision.source import add_constant, float_array, weight_tensor
 from videoscene_rt.engines.rewrite import NotApplicable, kernels
 from videoscene_rt.engines.rewrite.forms import (
+    ByClip,
     Doubled,
     Form,
     Merged,
@@ -33,18 +35,16 @@ from videoscene_rt.engines.rewrite.forms import (
 )
 from videoscene_rt.engines.rewrite.recognise import (
     behind,
+    by_clip,
     doubles,
     drops_last,
-    frames_shape,
     given,
-    integers,
     merges,
-    pads_zeros,
+    pads_front,
     plain_stride,
     splits,
 )
-
-_SCOPE = "graph/frames_as_depth"
+from videoscene_rt.engines.rewrite.volumes import Borders, clips_of, volume_shape
 
 
 def rewrite(model: ir.Model, kept: Collection[str] = ()) -> str:
@@ -59,6 +59,8 @@ class _Lift:
 
     def __init__(self, graph: ir.Graph, kept: frozenset[str]) -> None:
         self._graph, self._kept = graph, kept
+        self._clips = clips_of(graph)
+        self._borders = Borders(graph, self._clips)
         self._forms: dict[ir.Value, Form] = {}
         self._old: list[ir.Node] = []
         self._new: list[ir.Node] = []
@@ -81,6 +83,8 @@ class _Lift:
     def _form(self, node: ir.Node) -> Form | None:
         """What a node's output is; None for the first node behind the last convolution, which reads frames as before."""
         source = self._forms.get(node.inputs[0]) if node.inputs[0] is not None else None
+        if isinstance(source, Video) and not any(one.op_type == "Conv" for one in behind(node)):
+            return None
         match node.op_type, source:
             case "Conv", _:
                 return self._convolution(node, Video(self._enter(node)) if source is None else source)
@@ -90,22 +94,28 @@ class _Lift:
                 other = self._forms.get(node.inputs[1]) if node.inputs[1] is not None else None
                 if isinstance(other, Video):
                     return Video(self._emit(node, "Add", [value, other.value]))
-            case ("Pad", Video() as video) if integers(node, 1) == [1, 0, 0, 0, 0, 0, 0, 0] and pads_zeros(node):
+            case ("Reshape", Video() as video) if by_clip(node, self._clips):
+                return ByClip(video)
+            case ("Pad", ByClip(Video() as video)) if pads_front(node, axis=1):
+                return ByClip(Padded(video))
+            case ("Slice", ByClip(Padded(video))) if drops_last(node, axis=1):
+                return ByClip(Past(video))
+            case ("Reshape", ByClip(Past() as past)) if by_clip(node, self._clips, axes=(5, 4)):
+                return past
+            case ("Pad", Video() as video) if self._clips == 1 and pads_front(node, axis=0):
                 return Padded(video)
-            case ("Slice", Padded(video)) if drops_last(node):
+            case ("Slice", Padded(video)) if drops_last(node, axis=0):
                 return Past(video)
             case ("Concat", Video(value)) if node.attributes.get_int("axis", 0) == 1 and len(node.inputs) == 2:
                 past = self._forms.get(node.inputs[1]) if node.inputs[1] is not None else None
                 if isinstance(past, Past) and past.of.value is value:
                     return WithPast(past.of)
-            case ("Reshape", Video() as video) if (frames := merges(node)) > 1:
+            case ("Reshape", Video() as video) if (frames := merges(node, self._clips)) > 1:
                 return Merged(video, frames)
             case ("Reshape", Pointwise() as pointwise) if (frames := splits(node)) > 1:
                 return Split(pointwise, frames)
             case ("Resize", Video() | Pointwise() | Split()) if doubles(node):
                 return Doubled(source)
-        if isinstance(source, Video) and not any(later.op_type == "Conv" for later in behind(node)):
-            return None
         raise NotApplicable(f"{node.name} is none of the steps between convolutions")
 
     def _convolution(self, node: ir.Node, source: Form) -> Form:
@@ -117,6 +127,8 @@ class _Lift:
         match source:
             case Video(value):
                 return self._conv3d(node, value, kernels.still(weight), bias, (1, stride))
+            case WithPast(Video(value)) if stride == 1 and volume_shape(node.outputs[0], self._clips)[2] == 1:
+                return self._conv3d(node, value, kernels.still(kernels.without_past(weight)), bias, (1, 1))
             case WithPast(Video(value)) if stride == 1:
                 return self._conv3d(node, value, kernels.with_past(weight), bias, (1, stride), front=1)
             case Merged(Video(value), frames):
@@ -183,13 +195,12 @@ class _Lift:
     ) -> ir.Value:
         """A node over videos in the place of one over frames; its output takes the old one's name."""
         old = node.outputs[0]
-        frames, channels, height, width = frames_shape(old)
         scope = (node.name or "").rpartition("/")[0]
         name = node.name if operator == node.op_type else f"{scope}/{operator}"
         made = ir.node(operator, inputs, attributes=attributes or {}, name=name)
         value, name = made.outputs[0], old.name
         old.name = f"{name}.frames"
-        value.name, value.dtype, value.shape = name, old.dtype, ir.Shape([1, channels, frames, height, width])
+        value.name, value.dtype, value.shape = name, old.dtype, ir.Shape(volume_shape(old, self._clips))
         self._new.append(made)
         return value
 
@@ -199,9 +210,12 @@ class _Lift:
         if self._entries or value is None:
             raise NotApplicable(f"{node.name} brings in frames beside the video")
         self._entries += 1
-        frames, channels, height, width = frames_shape(value)
-        turned = self._moved("Transpose", [value], [channels, frames, height, width], "in", {"perm": [1, 0, 2, 3]})
-        return self._moved("Unsqueeze", [turned, self._axis()], [1, channels, frames, height, width], "in")
+        return self._moved(self._borders.into(value))
+
+    def _moved(self, value: ir.Value) -> ir.Value:
+        self._new += self._borders.nodes
+        self._borders.nodes.clear()
+        return value
 
     def _leave(self, first: ir.Node) -> None:
         """Put the new nodes in, give frames to what reads them, and take the old nodes out."""
@@ -213,11 +227,7 @@ class _Lift:
             if not isinstance(form, Video) or old.is_graph_output() or self._entries != 1:
                 raise NotApplicable(f"{old.name} is read outside")
             self._entries += 1  # one way out
-            frames, channels, height, width = frames_shape(old)
-            squeezed = self._moved("Squeeze", [form.value, self._axis()], [channels, frames, height, width], "out")
-            back = self._moved(
-                "Transpose", [squeezed], [frames, channels, height, width], "out", {"perm": [1, 0, 2, 3]}
-            )
+            back = self._moved(self._borders.out_of(form.value, old))
             for use in readers:
                 use.node.replace_input_with(use.idx, back)
         self._graph.insert_before(first, self._new)
@@ -228,25 +238,6 @@ class _Lift:
         for old, form in self._forms.items():
             if not isinstance(form, Video) and old.name in self._kept:
                 raise NotApplicable(f"{old.name} must be kept, and would be gone")
-
-    def _moved(
-        self,
-        operator: str,
-        inputs: list[ir.Value | None],
-        shape: list[int],
-        way: str,
-        attributes: dict[str, list[int]] | None = None,
-    ) -> ir.Value:
-        made = ir.node(operator, inputs, attributes=attributes or {}, name=f"{_SCOPE}.{way}/{operator}")
-        value = made.outputs[0]
-        value.name, value.dtype, value.shape = f"frames_as_depth.{way}.{operator}", ir.DataType.FLOAT, ir.Shape(shape)
-        self._new.append(made)
-        return value
-
-    def _axis(self) -> ir.Value:
-        name = "frames_as_depth.axis"
-        found = self._graph.initializers.get(name)
-        return add_constant(self._graph, name, ir.tensor(np.array([0], np.int64))) if found is None else found
 
     def _goes_on(self, node: ir.Node) -> bool:
         """Whether a 1×1 convolution's one reader leads to another convolution, which can contain it."""

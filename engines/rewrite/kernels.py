@@ -26,6 +26,11 @@ def with_past(weight: Array) -> Array:
     return np.ascontiguousarray(np.stack([past, now], axis=2))
 
 
+def without_past(weight: Array) -> Array:
+    """A frame whose past is zeros: of [O,2I,K,K] over (frame, past) the frame's half."""
+    return np.ascontiguousarray(np.split(weight, 2, axis=1)[0])
+
+
 def merged(weight: Array, frames: int) -> Array:
     """Frames that were merged by channels: [O,frames·I,K,K] → [O,I,frames,K,K]."""
     outputs, inputs, height, width = weight.shape

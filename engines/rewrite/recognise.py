@@ -1,4 +1,4 @@
-"""What single nodes of a traced tiny autoencoder do to frames [T,C,H,W]: the structure that `frames_as_depth` looks for."""
+"""What single nodes of a traced tiny autoencoder do to frames [N·T,C,H,W] of N clips: the structure that `frames_as_depth` looks for."""
 
 from __future__ import annotations
 
@@ -17,12 +17,23 @@ def given(node: ir.Node, index: int) -> ir.Value:
     return value
 
 
+def rank(value: ir.Value) -> int:
+    """How many axes a value has; 0 if that is not known."""
+    return 0 if value.shape is None else len(value.shape)
+
+
+def sizes(value: ir.Value, axes: int) -> list[int]:
+    """The sizes of a value of so many axes; NotApplicable if it has others, or unknown ones."""
+    found = [] if value.shape is None else [size for size in value.shape if isinstance(size, int)]
+    if len(found) != axes or rank(value) != axes:
+        raise NotApplicable(f"{value.name} is not of {axes} known sizes")
+    return found
+
+
 def frames_shape(value: ir.Value) -> tuple[int, int, int, int]:
     """T, C, H and W of a value; NotApplicable if it has others, or unknown ones."""
-    found = None if value.shape is None else [size for size in value.shape if isinstance(size, int)]
-    if found is None or len(found) != 4:
-        raise NotApplicable(f"{value.name} is not of four known sizes")
-    return found[0], found[1], found[2], found[3]
+    frames, channels, height, width = sizes(value, 4)
+    return frames, channels, height, width
 
 
 def plain_stride(node: ir.Node, size: int) -> int:
@@ -58,25 +69,41 @@ def pads_zeros(node: ir.Node) -> bool:
     return value is None or (tensor is not None and not np.any(tensor.numpy()))
 
 
-def drops_last(node: ir.Node) -> bool:
-    """Whether a Slice leaves out the last frame and nothing else."""
-    padded = frames_shape(given(node, 0))[0]
+def pads_front(node: ir.Node, axis: int) -> bool:
+    """Whether a Pad puts a frame of zeros in front and nothing else; frames lie along axis 0, or by their clips along axis 1."""
+    before = [int(place == axis) for place in range(2 * (4 + axis))]
+    return integers(node, 1) == before and pads_zeros(node)
+
+
+def by_clip(node: ir.Node, clips: int, axes: tuple[int, int] = (4, 5)) -> bool:
+    """Whether a Reshape parts frames [N·T,C,H,W] by their clips, [N,T,C,H,W]; the other way round for ``axes`` (5, 4)."""
+    ends = (given(node, 0), node.outputs[0])
+    if clips == 1 or tuple(map(rank, ends)) != axes:
+        return False
+    frames, clip = ends if axes == (4, 5) else reversed(ends)
+    together, apart = sizes(frames, 4), sizes(clip, 5)
+    return apart[0] == clips and [apart[0] * apart[1], *apart[2:]] == together
+
+
+def drops_last(node: ir.Node, axis: int) -> bool:
+    """Whether a Slice leaves out the last frame and nothing else; for ``axis`` see `pads_front`."""
+    padded = sizes(given(node, 0), 4 + axis)[axis]
     steps = integers(node, 4) if len(node.inputs) > 4 else [1]
     ends = integers(node, 2)
     return (
         integers(node, 1) == [0]
-        and integers(node, 3) == [0]
+        and integers(node, 3) == [axis]
         and steps == [1]
         and len(ends) == 1
         and ends[0] in (-1, padded - 1)
     )
 
 
-def merges(node: ir.Node) -> int:
-    """How many frames a Reshape merges by channels; 0 if that is not what it does."""
+def merges(node: ir.Node, clips: int) -> int:
+    """How many frames of a clip a Reshape merges by channels; 0 if that is not what it does."""
     frames, channels, *area = frames_shape(given(node, 0))
     fewer, wider, *same = frames_shape(node.outputs[0])
-    exact = area == same and wider % channels == 0 and fewer * (wider // channels) == frames
+    exact = area == same and wider % channels == 0 and fewer * (wider // channels) == frames and fewer % clips == 0
     return wider // channels if exact else 0
 
 

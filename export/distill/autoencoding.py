@@ -22,7 +22,7 @@ class Halves(Protocol):
 
 
 def encode(autoencoder: Halves, frames: Tensor) -> Tensor:
-    """Frames float32[B,4T−3,3,H,W] in 0…1 → latents [B,T,16,h,w]; one frame is a condition image, as `EncodeImage` has it."""
+    """Frames float32[B,4T−3,3,H,W] in 0…1 → latents [B,T,16,h,w]; one frame is a condition image, as `EncodeImages` has it."""
     padded = torch.cat([frames[:, :1]] * (TEMPORAL_COMPRESSION - 1) + [frames], dim=1)
     return _run(autoencoder.encoder, padded)
 

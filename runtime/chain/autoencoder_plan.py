@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from videoscene_rt.chain.description import Buffer, Slice, Stage
 from videoscene_rt.engines.chunking import frame_chunks, latent_chunks
-from videoscene_rt.engines.halves import Half, image_graph
+from videoscene_rt.engines.halves import Half, images_graph
 from videoscene_rt.engines.manifest import Manifest
 from videoscene_rt.engines.specs import GraphSpec
 
@@ -13,11 +13,11 @@ Stages = tuple[list[Stage], list[Buffer]]
 
 def encode_stages(manifest: Manifest, encoder: Half) -> Stages:
     """Coarse frames → z_r, and the two images → the first and last latent frame of the condition; with the buffers they need."""
-    images = _images(manifest, image_graph(manifest.own, encoder))
+    images = _images(manifest, images_graph(manifest.own, encoder))
     if encoder == "tiny":
-        return [Stage("encode", "encode_clip", {"frames": Slice("coarse")}, {"latent": Slice("z_r")}), *images], []
+        return [Stage("encode", "encode_clip", {"frames": Slice("coarse")}, {"latent": Slice("z_r")}), images], []
     stages, buffers = _chunks(manifest, "encode", Slice("coarse"), Slice("z_r", axis=1))
-    return [*stages, *images], buffers
+    return [*stages, images], buffers
 
 
 def decode_stages(manifest: Manifest, decoder: Half) -> Stages:
@@ -27,19 +27,16 @@ def decode_stages(manifest: Manifest, decoder: Half) -> Stages:
     return _chunks(manifest, "decode", Slice("z_0", axis=1), Slice("frames"))
 
 
-def _images(manifest: Manifest, graph: str) -> list[Stage]:
+def _images(manifest: Manifest, graph: str) -> Stage:
+    """Both images in one call: half the kernels of two calls, and each of them has twice as much to do."""
     last = manifest.preset.latent_frames - 1
     spec = manifest.graphs.get(graph)  # where there is none, the check of the plan says so
     has_posterior = spec is not None and any(tensor.name == "posterior_noise" for tensor in spec.inputs)
-    stages = []
-    for image, (name, frame) in enumerate((("encode_first_image", 0), ("encode_last_image", last))):
-        part = {"start": image, "stop": image + 1}
-        inputs = {"image": Slice("images", **part), "sigma": Slice("sigma"), "eta": Slice("eta", **part)}
-        if has_posterior:
-            inputs["posterior_noise"] = Slice("posterior_images", **part)
-        latent = Slice("condition", axis=1, start=frame, stop=frame + 1)
-        stages.append(Stage(name, graph, inputs, {"latent": latent}))
-    return stages
+    inputs = {name: Slice(name) for name in ("images", "sigma", "eta")}
+    if has_posterior:
+        inputs["posterior_noise"] = Slice("posterior_images")
+    ends = {name: Slice("condition", 1, frame, frame + 1) for name, frame in (("first", 0), ("last", last))}
+    return Stage("encode_images", graph, inputs, ends)
 
 
 def _chunks(manifest: Manifest, verb: str, source: Slice, target: Slice) -> Stages:

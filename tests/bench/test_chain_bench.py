@@ -86,7 +86,7 @@ def test_torch_runs_in_half_what_the_recipe_runs_in_half(chain: Record, small_bu
     result = measure_step(StepRequest(**told, precision="int8"))
     torch = read_record(result["records"]["chain"])
     assert torch.identity.precision == "fp16"
-    assert torch.notes[0] == "in half precision: decode_clip, encode_clip, encode_image, student"
+    assert torch.notes[0] == "in half precision: decode_clip, encode_clip, encode_images, student"
     assert torch.output_rms["z_0"] == pytest.approx(chain.output_rms["z_0"], rel=0.01)
     assert torch.output_rms["z_0"] != chain.output_rms["z_0"]
 

@@ -58,7 +58,7 @@ def test_the_published_autoencoder_in_half_precision(published_bundle: Path, tmp
         "settings": {**QUICK, "iterations": 1},
         "threads": 1,
     }
-    graphs = ("policy", "encode_image", "encode_next", "decode_next")
+    graphs = ("policy", "encode_images", "encode_next", "decode_next")
     ours = records(measure_engines(EngineRequest(**told, graphs=graphs)))
     half = records(measure_torch(TorchRequest(**told, graphs=graphs, device="cpu", precision="bf16")))
     for graph, record in ours.items():

@@ -97,7 +97,7 @@ def test_a_rehearsal_computes_what_the_reference_computes(bundle: Bundle) -> Non
     backend = OnnxRuntimeCudaBackend(lambda bundle, graph: bundle.graph_path(graph), None)
     assert (backend.name, backend.device, backend.runs_on.kind) == ("onnxruntime-cpu", "cpu", "cpu")
     reference = open_backend(threads=1)
-    for graph in ("policy", "encode_image"):
+    for graph in ("policy", "encode_images"):
         rng = np.random.default_rng(0)
         inputs = {spec.name: (rng.random(spec.shape) * 100).astype(spec.dtype) for spec in bundle.graph(graph).inputs}
         found = caller(backend, backend.load(bundle, graph))(inputs)

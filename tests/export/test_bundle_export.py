@@ -36,7 +36,7 @@ def test_every_figure_is_within_its_limit_and_every_graph_has_one(request: pytes
 
 
 def test_the_graphs_of_each_autoencoder(small_bundle: Path, published_bundle: Path) -> None:
-    common = {"renderer", "policy", "student", "encode_image"}
+    common = {"renderer", "policy", "student", "encode_images"}
     assert set(Bundle.open(small_bundle).manifest.graphs) == common | {
         "encode_clip", "encode_stream", "decode_clip", "decode_stream",
     }  # fmt: skip

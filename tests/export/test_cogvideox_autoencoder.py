@@ -64,9 +64,9 @@ def _listed(outputs: Tensor | tuple[Tensor, ...]) -> list[Tensor]:
 
 
 def _example(name: str) -> tuple[list[str], list[Tensor]]:
-    frames = {"encode_image": 1, "encode_first": 9, "encode_next": 8, "decode_first": 3, "decode_next": 2}[name]
-    if name == "encode_image":
-        return ["image", "sigma", "eta", "posterior_noise"], [_video(1), torch.ones(1), _eta(), _noise(1)]
+    frames = {"encode_images": 2, "encode_first": 9, "encode_next": 8, "decode_first": 3, "decode_next": 2}[name]
+    if name == "encode_images":
+        return ["images", "sigma", "eta", "posterior_noise"], [_video(2), torch.ones(1), _eta(), _each_noise()]
     if name.startswith("encode"):
         return ["frames", "posterior_noise"], [_video(frames), _noise(frames // 4 + frames % 2)]
     return ["latent"], [_noise(frames)]
@@ -115,7 +115,11 @@ def _noise(latent_frames: int) -> Tensor:
 
 
 def _eta() -> Tensor:
-    return torch.randn(1, 3, H, W, generator=torch.Generator().manual_seed(7))
+    return torch.randn(2, 3, H, W, generator=torch.Generator().manual_seed(7))
+
+
+def _each_noise() -> Tensor:
+    return torch.randn(2, 1, *LATENT, generator=torch.Generator().manual_seed(8))
 
 
 def _published_latent(vae: AutoencoderKLCogVideoX, pixels: Tensor, noise: Tensor) -> Tensor:
@@ -181,12 +185,25 @@ def test_decoded_floats_before_rounding(small: Small, frames: int) -> None:
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.05])
-def test_a_condition_image_is_diffusers_encode_of_one_noised_frame(small: Small, kind: str, sigma: float) -> None:
-    image, eta, noise = _video(1), _eta(), _noise(1)
-    expected = _published_latent(small.vae, _pixels(image) + sigma * eta[:, :, None], noise)
-    (latent,) = small.graph(kind, "encode_image")(image, torch.tensor([sigma]), eta, noise)
-    assert latent.shape == (1, 1, *LATENT)
-    assert relative_l2(latent, expected) < LIMIT
+def test_each_condition_image_is_diffusers_encode_of_one_noised_frame(small: Small, kind: str, sigma: float) -> None:
+    images, eta, noise = _video(2), _eta(), _each_noise()
+    latents = small.graph(kind, "encode_images")(images, torch.tensor([sigma]), eta, noise)
+    assert [latent.shape for latent in latents] == [(1, 1, *LATENT)] * 2
+    for image, latent in enumerate(latents):
+        one = slice(image, image + 1)
+        expected = _published_latent(small.vae, _pixels(images[one]) + sigma * eta[one, :, None], noise[one])
+        assert relative_l2(latent, expected) < LIMIT
+
+
+def test_nothing_of_one_condition_image_reaches_the_other(small: Small, kind: str) -> None:
+    encode, images, given = small.graph(kind, "encode_images"), _video(2), (torch.zeros(1), _eta(), _each_noise())
+    before = encode(images, *given)
+    for changed in (0, 1):
+        other = images.clone()
+        other[changed] = 255 - other[changed]
+        after = encode(other, *given)
+        assert torch.equal(after[1 - changed], before[1 - changed])
+        assert not torch.equal(after[changed], before[changed])
 
 
 def test_posterior_variance_is_clamped_as_in_diffusers() -> None:
@@ -194,11 +211,11 @@ def test_posterior_variance_is_clamped_as_in_diffusers() -> None:
     vae = build_cogvideox_autoencoder(SIZES, H, W)
     vae.encoder.conv_out.conv.bias[16:] = torch.linspace(-60, 40, 16)  # log-variances beyond both ends of -30 … 20
     graphs = cogvideox_autoencoder_graphs(vae, *cogvideox_cache_layouts(SIZES, H, W))
-    image, noise = _video(1), _noise(1)
-    expected = _published_latent(vae, _pixels(image), noise)
-    latent = graphs["encode_image"](image, torch.zeros(1), _eta(), noise)
+    images, noise = _video(2), _each_noise()
+    expected = _published_latent(vae, _pixels(images[:1]), noise[:1])
+    first, _ = graphs["encode_images"](images, torch.zeros(1), _eta(), noise)
     for channel in range(16):
-        assert relative_l2(latent[:, :, channel], expected[:, :, channel]) < LIMIT
+        assert relative_l2(first[:, :, channel], expected[:, :, channel]) < LIMIT
 
 
 def test_the_scaling_factor_is_the_presets(small: Small) -> None:
@@ -223,7 +240,9 @@ def test_the_chunks_matter(small: Small) -> None:
 def test_graph_borders(small: Small) -> None:
     """Names, types and static shapes are those of the architecture document."""
     u8, f32 = "tensor(uint8)", "tensor(float)"
-    for name, frames in {"encode_image": 1, "encode_first": 9, "encode_next": 8}.items():
+    images = small.session("encode_images").border_shapes
+    assert images == [(2, H, W, 3), (1,), (2, 3, H, W), (2, 1, *LATENT), (1, 1, *LATENT), (1, 1, *LATENT)]
+    for name, frames in {"encode_first": 9, "encode_next": 8}.items():
         session, latent = small.session(name), (1, (frames + 3) // 4, *LATENT)
         assert session.border_types == {u8, f32}
         assert session.border_shapes[0] == (frames, H, W, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,8 +29,8 @@ from videoscene_rt.export.twin_proof import TwinProof
 
 SIZES = TinyAutoencoderSizes(encoder_width=8, decoder_widths=(12, 8, 8, 8))
 HALVES = {
-    ("encoder", "full"): {"encode_image", "encode_first", "encode_next"},
-    ("encoder", "tiny"): {"encode_image_tiny", "encode_clip", "encode_stream"},
+    ("encoder", "full"): {"encode_images", "encode_first", "encode_next"},
+    ("encoder", "tiny"): {"encode_images_tiny", "encode_clip", "encode_stream"},
     ("decoder", "full"): {"decode_first", "decode_next"},
     ("decoder", "tiny"): {"decode_clip", "decode_stream"},
 }
@@ -141,17 +142,24 @@ def changed(bundle: Path, **fields: object) -> Manifest:
     return parse_manifest(json.dumps(document), "manifest.json")
 
 
-def test_a_bundle_of_schema_1_has_its_preset_s_own_halves(small_bundle: Path, published_bundle: Path) -> None:
+def test_a_manifest_that_does_not_say_has_its_preset_s_own_halves(small_bundle: Path, published_bundle: Path) -> None:
     for bundle, half in ((small_bundle, "tiny"), (published_bundle, "full")):
-        old = changed(bundle, schema_version=1, encoders=None, decoders=None)
-        assert old.encoders == old.decoders == (half,)
+        bare = changed(bundle, encoders=None, decoders=None)
+        assert bare.encoders == bare.decoders == (half,)
+
+
+@pytest.mark.parametrize(
+    ("version", "remedy"), [(1, "^export"), (2, "^export"), (4, "^install a newer videoscene-rt, or export")]
+)
+def test_a_bundle_of_another_schema_is_to_be_exported_again(small_bundle: Path, version: int, remedy: str) -> None:
+    with pytest.raises(InputError, match=f"has schema version {version}; this videoscene-rt reads 3") as caught:
+        changed(small_bundle, schema_version=version)
+    assert re.search(f"{remedy} the bundle again with this one$", caught.value.remedy or "")
 
 
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"schema_version": 1}, "words of schema 2, and this says that it is schema 1"),
-        ({"schema_version": 3}, "has schema version 3; this videoscene-rt reads up to 2"),
         ({"decoders": ["full", "full"]}, "decoders must name each one that is kept, once"),
         ({"encoders": []}, "encoders must name each one that is kept, once"),
         ({"decoders": ["tiny"]}, "decoders: the preset has no tiny autoencoder"),
@@ -167,7 +175,7 @@ def test_a_manifest_that_contradicts_itself_is_refused(
 
 def test_a_half_without_its_graphs_is_refused(both_bundle: Path) -> None:
     graphs = json.loads((both_bundle / "manifest.json").read_text())["graphs"]
-    for name, words in (("decode_stream", "decoders: tiny needs"), ("encode_image_tiny", "encoders: tiny needs")):
+    for name, words in (("decode_stream", "decoders: tiny needs"), ("encode_images_tiny", "encoders: tiny needs")):
         less = {key: value for key, value in graphs.items() if key != name}
         with pytest.raises(InputError, match=f"{words} graph '{name}', and there is none"):
             changed(both_bundle, graphs=less)

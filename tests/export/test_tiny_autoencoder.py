@@ -113,14 +113,30 @@ def test_clip_graphs_from_uint8_to_uint8(autoencoder: TinyAutoencoder, frames: i
     assert {0, 255} <= set(np.unique(expected)), "the test reaches both clamps"
 
 
-def test_a_condition_image_is_a_clip_of_one_frame_with_noise(autoencoder: TinyAutoencoder) -> None:
-    graphs, image = tiny_autoencoder_graphs(autoencoder), _video(1)
-    eta, sigma = torch.randn(1, 3, H, W), torch.tensor([0.07])
-    clean = graphs["encode_image"](image, torch.zeros(1), eta)
-    assert torch.equal(clean, graphs["encode_clip"](image))
-    noisy = (image.permute(0, 3, 1, 2).double() / 127.5 - 1 + 0.07 * eta.double() + 1) / 2
-    expected = reference_encode(autoencoder.state_dict(), noisy[[0, 0, 0, 0]])
-    assert relative_l2(graphs["encode_image"](image, sigma, eta)[0], expected) < FLOAT32_ROUND_OFF
+def test_each_condition_image_is_a_clip_of_one_frame_with_noise(autoencoder: TinyAutoencoder) -> None:
+    graphs, images = tiny_autoencoder_graphs(autoencoder), _video(2)
+    eta, sigma = torch.randn(2, 3, H, W), torch.tensor([0.07])
+    clean, noised = (graphs["encode_images"](images, level, eta) for level in (torch.zeros(1), sigma))
+    assert [latent.shape for latent in clean] == [(1, 1, 16, H // 8, W // 8)] * 2
+    for image in (0, 1):
+        one = slice(image, image + 1)
+        assert relative_l2(clean[image], graphs["encode_clip"](images[one])) < FLOAT32_ROUND_OFF
+        noisy = (images[one].permute(0, 3, 1, 2).double() / 127.5 - 1 + 0.07 * eta[one].double() + 1) / 2
+        expected = reference_encode(autoencoder.state_dict(), noisy[[0, 0, 0, 0]])
+        assert relative_l2(noised[image][0], expected) < FLOAT32_ROUND_OFF
+
+
+@pytest.mark.parametrize("frames", [4, 8, 12])
+def test_clips_at_once_are_clips_one_by_one(autoencoder: TinyAutoencoder, frames: int) -> None:
+    clips = _video(3 * frames).permute(0, 3, 1, 2).float().unflatten(0, (3, frames)) / 255
+    latents = autoencoder.encode_clips(clips)
+    assert latents.shape == (3, frames // 4, 16, H // 8, W // 8)
+    for clip, latent in zip(clips, latents, strict=True):
+        assert relative_l2(latent, reference_encode(autoencoder.state_dict(), clip)) < FLOAT32_ROUND_OFF
+    clips[1] = 1 - clips[1]
+    after = autoencoder.encode_clips(clips)
+    assert torch.equal(after[[0, 2]], latents[[0, 2]]), "nothing of one clip reaches another"
+    assert not torch.equal(after[1], latents[1])
 
 
 def test_latent_i_describes_frames_up_to_4i(autoencoder: TinyAutoencoder) -> None:
@@ -313,12 +329,13 @@ def test_exported_streaming_graphs_chain_to_the_clip(autoencoder: TinyAutoencode
 
 def test_exported_clip_graphs_equal_torch(autoencoder: TinyAutoencoder) -> None:
     graphs, video = tiny_autoencoder_graphs(autoencoder), _video(9)
-    image = [_video(1), torch.tensor([0.05]), torch.randn(1, 3, H, W)]
-    encode_image = _session(graphs, "encode_image", image, ["image", "sigma", "eta"])
+    images = [_video(2), torch.tensor([0.05]), torch.randn(2, 3, H, W)]
+    encode_images = _session(graphs, "encode_images", images, ["images", "sigma", "eta"])
     encode_clip = _session(graphs, "encode_clip", [video], ["frames"])
     decode_clip = _session(graphs, "decode_clip", [_latents(3)], ["latent"])
-    (latent,) = encode_image(*(tensor.numpy() for tensor in image))
-    assert relative_l2(latent, graphs["encode_image"](*image)) < FLOAT32_ROUND_OFF
+    ends = encode_images(*(tensor.numpy() for tensor in images))
+    for latent, expected in zip(ends, graphs["encode_images"](*images), strict=True):
+        assert relative_l2(latent, expected) < FLOAT32_ROUND_OFF
     (latent,) = encode_clip(video.numpy())
     assert relative_l2(latent, graphs["encode_clip"](video)) < FLOAT32_ROUND_OFF
     (frames,) = decode_clip(latent)

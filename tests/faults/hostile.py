@@ -162,7 +162,7 @@ HOSTILE: dict[str, Damage] = {
     "frames that agree, 8 million": _everywhere(9, 8_000_001),
     "a shape of negative size": _manifest(lambda data: data["graphs"]["student"]["inputs"][0].update(shape=[1, 3, 16, -4, -6])),
     "a shape with 100,000 axes": _manifest(lambda data: data["graphs"]["student"]["inputs"][0].update(shape=[1] * 100_000)),
-    "a graph that is not there": _manifest(lambda data: data["graphs"].pop("encode_image")),
+    "a graph that is not there": _manifest(lambda data: data["graphs"].pop("encode_images")),
     "no graphs": _manifest(lambda data: data.update(graphs={})),
     "another autoencoder": _manifest(lambda data: data["preset"].update(autoencoder={"kind": "cogvideox"})),
     "weights of 8 TiB that take no space": sparse("weights_student.bin", 8 << 40),

@@ -156,7 +156,7 @@ class Series:
             return 0, ended.out
         lines = [line for line in ended.err.splitlines() if line.startswith("error: ")]
         words = lines[0].removeprefix("error: ") if lines else ended.err[-300:]
-        for graph in ("student", "encode_image", "encode_clip", "encode_stream", "decode_clip", "decode_stream"):
+        for graph in ("student", "encode_images", "encode_clip", "encode_stream", "decode_clip", "decode_stream"):
             words = words.replace(graph, "…")
         return ended.code, words.replace(str(self.bundle), "BUNDLE").split("-", 1)[
             0

@@ -27,7 +27,7 @@ Plans = dict[str, Path]
 def plans(package: str, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Plans:
     folder = tmp_path_factory.mktemp(package)
     built: Plans = {}
-    for graph in ("decode_stream", "encode_image"):
+    for graph in ("decode_stream", "encode_images"):
         path = folder / f"{graph}.plan"
         cache = folder / "timings"
         build_plan(PlanRequest(bundle.graph_path(graph), path, package, "fp32", level=1, timing_cache=cache))  # type: ignore[arg-type]
@@ -58,7 +58,7 @@ def fill(engine: TensorRtEngine, memory: dict[str, CudaMemory], seed: int) -> di
     return inputs
 
 
-@pytest.mark.parametrize("graph", ["decode_stream", "encode_image"])
+@pytest.mark.parametrize("graph", ["decode_stream", "encode_images"])
 def test_it_computes_what_onnx_runtime_computes(graph: str, backend: TensorRtBackend, bundle: Bundle) -> None:
     onnxruntime = pytest.importorskip("onnxruntime", reason="no ONNX Runtime to compare with")
     engine = backend.load(bundle, graph)
@@ -114,18 +114,18 @@ def test_what_cannot_be_bound(backend: TensorRtBackend, bundle: Bundle) -> None:
 def test_plans_swapped_missing_and_damaged(
     backend: TensorRtBackend, plans: Plans, bundle: Bundle, package: str, cuda: CudaDevice
 ) -> None:
-    swapped = TensorRtBackend(package, {"decode_stream": plans["encode_image"]}, cuda)  # type: ignore[arg-type]
+    swapped = TensorRtBackend(package, {"decode_stream": plans["encode_images"]}, cuda)  # type: ignore[arg-type]
     with pytest.raises(BackendError, match="graph decode_stream: its plan is not the manifest's graph"):
         swapped.load(bundle, "decode_stream")
-    with pytest.raises(BackendError, match="no plan of graph encode_image"):
-        swapped.load(bundle, "encode_image")
-    data = plans["encode_image"].read_bytes()
+    with pytest.raises(BackendError, match="no plan of graph encode_images"):
+        swapped.load(bundle, "encode_images")
+    data = plans["encode_images"].read_bytes()
     print(f"{package}: a plan begins with {data[:64].hex(' ')} and has {len(data):#x} bytes")
     for damaged in (b"", data[:100], data[: len(data) // 2], data[:-1], b"\0" * 4096, b"#!/bin/sh\n" * 100):
-        with pytest.raises(BackendError, match="graph encode_image: ") as error:
-            deserialize(package, damaged, "encode_image")  # type: ignore[arg-type]
+        with pytest.raises(BackendError, match="graph encode_images: ") as error:
+            deserialize(package, damaged, "encode_images")  # type: ignore[arg-type]
         assert error.value.exit_code == 3
-    assert backend.load(bundle, "encode_image").spec.name == "encode_image", "the process lives and works"
+    assert backend.load(bundle, "encode_images").spec.name == "encode_images", "the process lives and works"
 
 
 def test_a_scatter_with_a_reduction_is_refused_where_it_would_be_ignored(

@@ -110,7 +110,7 @@ def test_a_step_says_what_it_did(pipeline: Pipeline) -> None:
     assert result.timestep in {99, 499, 899}
     assert (step.seed, step.num_points, step.scene_timestamp_ns) == (3, 2000, 123)
     assert list(step.timings_ms) == [
-        "render", "encode", "encode_first_image", "encode_last_image", "policy", "student", "decode", "watch",
+        "render", "encode", "encode_images", "policy", "student", "decode", "watch",
     ]  # fmt: skip
     assert 0 < sum(step.timings_ms.values()) <= step.duration_ms <= step.age_ms
 

@@ -13,7 +13,7 @@ from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.store.store import EngineStore
 from videoscene_rt.engines.store.stored_engine import StoredEngine
 
-BUILT = ("student", "encode_image", "encode_clip", "encode_stream", "decode_clip", "decode_stream")
+BUILT = ("student", "encode_images", "encode_clip", "encode_stream", "decode_clip", "decode_stream")
 """The graphs of the small bundle that get an engine of their own under fp16; renderer and policy stay the reference's."""
 
 

@@ -47,7 +47,7 @@ def full_record(scale: float = 1.0, who: dict[str, str] | None = None, **changes
             stages=(
                 StageCounts(stage="render", graph="renderer", precision="fp32", operations=0, weights=0,
                             io_bytes=60_000_000, between_elements=0),
-                StageCounts(stage="encode_first_image", graph="encode_image", precision="fp16", operations=150_000_000_000, weights=800_000,
+                StageCounts(stage="encode_images", graph="encode_images", precision="fp16", operations=150_000_000_000, weights=800_000,
                             io_bytes=400_000, between_elements=0),
             ),
         ),

@@ -87,7 +87,7 @@ def test_the_stages_of_a_step(small_bundle: Path) -> None:
     found = {stage.stage: stage for stage in stage_counts(bundle, placed, "fp16", 10)}
     assert "watch" not in found
     assert (found["render"].precision, found["student"].precision) == ("fp32", "fp16")
-    assert found["encode_first_image"].operations == found["encode_last_image"].operations
+    assert found["encode_images"].operations > 0
     spec = bundle.graph("renderer")
     points = spec.input("xyz").shape[0]
     assert unused_bytes(spec, points) == 0

@@ -18,7 +18,7 @@ from videoscene_rt.engines.precision.source import load_source, save_derived
 from videoscene_rt.engines.rewrite import NotApplicable, Rewrite, apply, rewrites_for
 
 DEPTH = rewrites_for("decode_clip", "tensorrt")
-GRAPHS = ("encode_image", "encode_clip", "decode_clip")
+GRAPHS = ("encode_images", "encode_clip", "decode_clip")
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,8 @@ def bundle(small_bundle: Path) -> Bundle:
 def _run(path: Path, feed: dict[str, np.ndarray]) -> np.ndarray:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
-    (found,) = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]).run(None, feed)
-    return np.asarray(found, np.float64)
+    found = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]).run(None, feed)
+    return np.concatenate([np.asarray(one, np.float64) for one in found])
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,32 @@ def test_the_numbers_stay(bundle: Bundle, activations: Activations, graph: str, 
             assert (found != expected).mean() < 1e-3
         else:
             assert _relative(found, expected) < 2e-6
+
+
+def test_the_images_are_two_clips_of_their_own(bundle: Bundle, activations: Activations, tmp_path: Path) -> None:
+    derive(bundle, "encode_images", "fp32", None, tmp_path / "graph.onnx", rewrites=DEPTH)
+    given = _feeds(activations, "encode_images")[1]
+    before = _run(tmp_path / "graph.onnx", given)
+    assert before.shape == (2, 1, 16, 4, 6)
+    for changed in (0, 1):
+        images = given["images"].copy()
+        images[changed] = 255 - images[changed]
+        after = _run(tmp_path / "graph.onnx", {**given, "images": images})
+        assert np.array_equal(after[1 - changed], before[1 - changed])
+        assert not np.array_equal(after[changed], before[changed])
+
+
+def test_a_clip_of_one_frame_has_no_past(bundle: Bundle) -> None:
+    """Two frames of an image in the first stage, one after that: half of a kernel for zeros would be half of its work."""
+    model = load_source(bundle.graph_path("encode_images"))
+    apply(DEPTH[0], model)
+    depths = {
+        node.name: (node.inputs[1].shape[2], node.outputs[0].shape[:3])  # type: ignore[index, union-attr]
+        for node in model.graph
+        if node.op_type == "Conv" and (node.name or "").endswith(".conv.0/Conv")
+    }
+    assert [depth for depth, _ in depths.values()] == [2] * 3 + [1] * 6
+    assert [list(shape)[::2] for _, shape in depths.values()] == [[2, 2]] * 3 + [[2, 1]] * 6
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
@@ -119,7 +145,7 @@ def test_other_graphs_are_left_alone(bundle: Bundle, graph: str, tmp_path: Path)
 
 def test_the_published_autoencoder_is_left_alone(published_bundle: Path, tmp_path: Path) -> None:
     derived = derive(
-        Bundle.open(published_bundle), "encode_image", "fp32", None, tmp_path / "graph.onnx", rewrites=DEPTH
+        Bundle.open(published_bundle), "encode_images", "fp32", None, tmp_path / "graph.onnx", rewrites=DEPTH
     )
     assert derived.notes[0].startswith("not rewritten (frames_as_depth)")
 
@@ -144,10 +170,28 @@ def test_what_looks_alike_is_refused(bundle: Bundle, change: str, tmp_path: Path
         apply(DEPTH[0], model)
 
 
+@pytest.mark.parametrize("change", ["a pad across clips", "pads of two kinds", "clips in another order"])
+def test_what_looks_like_several_clips_is_refused(bundle: Bundle, change: str) -> None:
+    model = load_source(bundle.graph_path("encode_images"))
+    pads = [node for node in model.graph if node.op_type == "Pad"]
+    if change == "a pad across clips":
+        pad = ir.Value(name="across", const_value=ir.tensor(np.array([1] + [0] * 9, np.int64)))
+        model.graph.initializers.add(pad)
+        pads[0].replace_input_with(1, pad)
+    elif change == "pads of two kinds":
+        pads[1].inputs[0].shape = ir.Shape([1, 4, *pads[1].inputs[0].shape[2:]])  # type: ignore[union-attr, index]
+    else:
+        back = next(use.node for node in model.graph if node.op_type == "Slice" for use in node.outputs[0].uses())
+        back.outputs[0].shape = ir.Shape(list(back.outputs[0].shape)[::-1])  # type: ignore[arg-type]
+    with pytest.raises(NotApplicable):
+        apply(DEPTH[0], model)
+
+
 def test_who_gets_it() -> None:
-    assert [one.name for one in rewrites_for("encode_clip", "tensorrt")] == ["frames_as_depth"]
+    for graph in (*GRAPHS, "encode_images_tiny"):
+        assert [one.name for one in rewrites_for(graph, "tensorrt")] == ["frames_as_depth"]
     assert rewrites_for("encode_clip", "onnxruntime") == ()
-    assert rewrites_for("student", "tensorrt") == ()
+    assert "frames_as_depth" not in [one.name for one in rewrites_for("student", "tensorrt")]
     assert all(isinstance(one, Rewrite) and one.why for one in DEPTH)
 
 

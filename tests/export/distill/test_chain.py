@@ -41,12 +41,12 @@ def test_a_batch_is_encoded_and_decoded_as_the_graphs_do_one_clip() -> None:
     graphs = tiny_autoencoder_graphs(made.autoencoder)
     encoded = encode_clips(chain, batch)
     frames = decoded(chain, encoded.z_r)
-    zero = torch.zeros(1), torch.zeros(1, 3, 32, 48)
+    zero = torch.zeros(1), torch.zeros(2, 3, 32, 48)
     with torch.no_grad():
         for row in range(2):
             z_r = graphs["encode_clip"](batch.coarse[row])
             assert torch.allclose(encoded.z_r[row], z_r[0], atol=1e-5)
-            first, last = (graphs["encode_image"](batch.images[row, n : n + 1], *zero) for n in (0, 1))
+            first, last = graphs["encode_images"](batch.images[row], *zero)
             assert torch.allclose(encoded.condition[row, :1], first[0], atol=1e-5)
             assert torch.allclose(encoded.condition[row, -1:], last[0], atol=1e-5)
             assert not bool(encoded.condition[row, 1:-1].any())

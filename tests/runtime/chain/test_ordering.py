@@ -17,7 +17,7 @@ from videoscene_rt.chain.chain import Chain
 from videoscene_rt.chain.plan import plan_chain
 from videoscene_rt.engines.bundle import Bundle
 
-SCRATCH = {"renderer": 4096, "encode_clip": 3000, "encode_image": 5000, "student": 9000, "policy": 256}
+SCRATCH = {"renderer": 4096, "encode_clip": 3000, "encode_images": 5000, "student": 9000, "policy": 256}
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ def test_the_student_sees_timesteps_that_the_policy_did_not_choose(small: Activa
 def test_noise_differs_from_scene_to_scene(small: Activations) -> None:
     noises = [sample.inputs["noise"] for sample in small.graph("student").samples[::3]]
     assert not np.array_equal(noises[0], noises[1])
-    sigmas = {float(sample.inputs["sigma"][0]) for sample in small.graph("encode_image").samples}
+    sigmas = {float(sample.inputs["sigma"][0]) for sample in small.graph("encode_images").samples}
     assert len(sigmas) == 2  # clean images, and the published code's
 
 

@@ -106,15 +106,13 @@ def test_the_images_are_encoded_beside_rendering_and_the_coarse_video(
     folder: Path = request.getfixturevalue(name)
     made = schedule(plan_chain(Bundle.open(folder).manifest))
     lanes = {placed.stage: placed.lane for placed in made.placed}
-    images = ("encode_first_image", "encode_last_image")
-    assert {stage for stage, lane in lanes.items() if lane} == {*images, "watch"}
-    for image in images:
-        for stage in lanes:
-            beside = stage.startswith("encode") or stage in ("render", "policy")
-            assert made.overlaps(image, stage) == (beside and stage not in images), (image, stage)
+    assert {stage for stage, lane in lanes.items() if lane} == {"encode_images", "watch"}
+    for stage in lanes:
+        beside = stage.startswith("encode") or stage in ("render", "policy")
+        assert made.overlaps("encode_images", stage) == (beside and stage != "encode_images"), stage
     assert all(made.overlaps("watch", stage) == stage.startswith("decode") for stage in lanes)
     (student,) = (placed for placed in made.placed if placed.stage == "student")
-    assert student.waits == ("encode_last_image",)
+    assert student.waits == ("encode_images",)
 
 
 def used_by(plan: ChainPlan, region: Region) -> list[str]:
@@ -161,9 +159,9 @@ def test_a_cache_is_whole_from_the_chunk_that_writes_it_to_the_one_that_reads_it
 def test_scratch_of_stages_in_a_row_is_one(small_bundle: Path) -> None:
     plan = plan_chain(Bundle.open(small_bundle).manifest)
     made = schedule(plan)
-    sizes = {"render": 1000, "encode": 5000, "student": 9000, "decode": 7000, "encode_first_image": 300}
+    sizes = {"render": 1000, "encode": 5000, "student": 9000, "decode": 7000, "encode_images": 300}
     arena = plan_arena(plan, made, sizes)
-    student, image = arena.scratch("student"), arena.scratch("encode_first_image")
+    student, image = arena.scratch("student"), arena.scratch("encode_images")
     assert student is not None
     assert image is not None
     assert arena.by_role()["scratch"] <= 9216 + 1024

@@ -20,7 +20,7 @@ from videoscene_rt.engines.keep import keep_signature
 
 SCRATCH = {
     "renderer": 4096,
-    "encode_image": 5000,
+    "encode_images": 5000,
     "student": 9000,
     "decode_first": 7000,
     "decode_next": 6000,

@@ -80,7 +80,7 @@ def test_run_writes_its_four_files(small_bundle: Path, folder: Path, tmp_path: P
     assert report["scene"]["images"] == ["first.png, 48×32", "second.png, 48×32"]
     assert {"videoscene-rt", "python", "numpy", "onnxruntime"} <= set(report["versions"])
     assert set(report["timings_ms"]) == {
-        "render", "encode", "encode_first_image", "encode_last_image", "policy", "student", "decode", "watch", "step",
+        "render", "encode", "encode_images", "policy", "student", "decode", "watch", "step",
     }  # fmt: skip
     printed = capsys.readouterr().out
     assert all(str(out / name) in printed for name in FILES)

@@ -80,7 +80,7 @@ def test_json_has_the_schedule_where_it_was_asked_for(small_bundle: Path, tmp_pa
     found = document["schedule"]
     assert [entry["stage"] for entry in found] == [stage.name for stage in plan_chain(manifest(small_bundle)).stages]
     student = next(entry for entry in found if entry["stage"] == "student")
-    assert student == {"stage": "student", "graph": "student", "lane": 0, "waits": ["encode_last_image"]}
+    assert student == {"stage": "student", "graph": "student", "lane": 0, "waits": ["encode_images"]}
     assert run("inspect", small_bundle, "--json") == 0
     assert "schedule" not in json.loads(capsys.readouterr().out)
 
