@@ -1,4 +1,4 @@
-/* videoscene-rt's kernels for C and C++: the point-cloud renderer and the watch. docs/kernels.md shows how they are used.
+/* videoscene-rt's kernels for C and C++: the point-cloud renderer, the watch and attention. docs/kernels.md shows how they are used.
  *
  * Every function may be called from any thread, waits for nothing and allocates nothing; work is put on the given stream of the
  * current device, also while that stream is being captured. Pointers into device memory are multiples of 16 bytes.
@@ -72,6 +72,24 @@ VSRT_API VsrtStatus vsrt_splat_enqueue(const VsrtSplatConfig *config, const Vsrt
  * state: two words, zero before the first use and left to this function; uses that share them follow one another. */
 VSRT_API VsrtStatus vsrt_watch_enqueue(const float *values, uint32_t count, const int32_t *timestep, int32_t *status,
                                        uint32_t *state, void *stream);
+
+/* The formats of attention's tensors. */
+enum { VSRT_FLOAT16 = 0, VSRT_BFLOAT16 = 1 };
+
+/* softmax(query keyT scale) value for heads of 64 channels, which lie beside each other. Strides are those of batch, head and token,
+ * in values, multiples of 8: [batch,heads,tokens,64] and [batch,tokens,heads,64] need no transposition. */
+typedef struct VsrtAttentionConfig {
+  int32_t batch, heads;  /* together with queries / 16 at most 2^31 - 1 */
+  int32_t queries, keys; /* tokens; 1 to 2^30 each */
+  int32_t format;        /* VSRT_FLOAT16 or VSRT_BFLOAT16, of all four tensors */
+  float scale;           /* of the scores, positive and finite; 0.125 for the student */
+  int64_t query_strides[3], key_strides[3], value_strides[3], out_strides[3];
+} VsrtAttentionConfig;
+
+/* Attention, without a mask and without a workspace; float32 between. out may not overlap the others. For compute capability 8.0 and
+ * later. The same inputs give the same bits on one GPU model. */
+VSRT_API VsrtStatus vsrt_attention_enqueue(const VsrtAttentionConfig *config, const void *query, const void *key,
+                                           const void *value, void *out, void *stream);
 
 #ifdef __cplusplus
 }

@@ -18,7 +18,7 @@
 #define __forceinline__ inline
 #define __shared__ static  // there is one block at a time
 #define __align__(bytes) __attribute__((aligned(bytes)))
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 
 struct Index {
   unsigned x;
