@@ -145,6 +145,9 @@ class Record(_Data):
     frames: FramesFacts | None = None
     roofline: RooflineFacts | None = None
     baselines: tuple[BaselineFacts, ...] = ()
+    failures: dict[str, str] = Field(
+        default_factory=dict, description="parts of which there is nothing, or not all, and why"
+    )
 
     @model_validator(mode="after")
     def _samples_agree(self) -> Record:

@@ -89,7 +89,8 @@ class CostFacts(_Data):
 
     Attributes:
         process_peak_bytes: the most memory that the process has had (its resident set).
-        device_peak_bytes: the most device memory in use while it ran, by everybody; None where nobody says.
+        device_peak_bytes: the most device memory in use while the pipeline was there, over what was in use before it was loaded, CUDA's
+            own included; None where nobody says. (Records from before 2026-11-23: by everybody.)
         python_transient_bytes: the most that one step took of Python's allocator at once and gave back.
         python_blocks: objects that one step left behind.
         bytecodes: Python instructions of one step, by the way its inputs are given; they depend on Python's version, not on the machine.

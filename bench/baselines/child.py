@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ def main() -> int:
     except (
         Exception
     ) as error:  # whatever torch or a compiler raises; the parent tells it, and goes on without this baseline
+        traceback.print_exc()  # to the log, for whoever has to find out
         first = str(error).strip().splitlines() or [""]
         _say(told, {"error": f"{type(error).__name__}: {first[0]}", "remedy": None})
         return 3

@@ -34,7 +34,7 @@ class BaselineFacts(_Data):
         setup_s: seconds until its first step was done; compiling is in it.
         output_rms: root mean square of each output; null: not finite.
         versions, notes: its own.
-        failure: why there is nothing of it; "" otherwise.
+        failure: why there is nothing of it, or why it broke off after the rounds that there are; "" otherwise.
     """
 
     name: str

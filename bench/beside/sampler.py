@@ -1,7 +1,9 @@
 """Asking nvidia-smi or tegrastats during a run, from a process of its own: nothing of it happens in the one that is measured.
 
-That process puts the monotonic clock, which every process of a machine shares, before each line and appends it to a file; the file is
-read when the run is over. It ends when its standard input does: with whoever started it, whatever became of that.
+That process puts the monotonic clock, which every process of a machine shares, before each line and appends it to a file; the file can
+be read at any time. The tool writes into a terminal of its own where there can be one: into a pipe, a program may keep its lines until it
+has pages of them, and their times would be those of the pages. The process ends when its standard input does: with whoever started it,
+whatever became of that.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,24 +23,33 @@ from videoscene_rt.bench.beside import nvidia_smi, tegrastats
 from videoscene_rt.bench.beside.facts import Moment
 
 INTERVAL_MS = 250
-_FIRST_LINE_S, _END_S = 5.0, 5.0
+_FIRST_LINE_S, _LOOK_S, _END_S = 5.0, 0.02, 5.0
 _CHILD = """
 import os, selectors, subprocess, sys, time
-tool = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+try:
+    source, sink = os.openpty()
+except OSError:
+    source, sink = os.pipe()
+tool = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
+os.close(sink)
 watch = selectors.DefaultSelector()
 watch.register(sys.stdin.fileno(), selectors.EVENT_READ, "end")
-watch.register(tool.stdout.fileno(), selectors.EVENT_READ, "line")
+watch.register(source, selectors.EVENT_READ, "line")
 rest = b""
 with open(sys.argv[1], "wb", buffering=0) as out:
     while True:
         if any(key.data == "end" for key, _ in watch.select()):
             break
-        now, new = time.monotonic_ns(), os.read(tool.stdout.fileno(), 65536)
+        now = time.monotonic_ns()
+        try:
+            new = os.read(source, 65536)
+        except OSError:  # so a terminal says that nobody writes to it any more
+            new = b""
         if not new:
             break
         *lines, rest = (rest + new).split(b"\\n")
         for line in lines:
-            out.write(b"%d %s\\n" % (now, line))
+            out.write(b"%d %s\\n" % (now, line.rstrip(b"\\r")))
 tool.terminate()
 tool.wait()
 """
@@ -80,14 +92,25 @@ class Sampler:
         self._lines = ""
 
     def moments(self, begin_ns: int) -> tuple[Moment, ...]:
-        """Everything it said, with seconds since ``begin_ns`` of the monotonic clock; after the block."""
+        """Everything it has said so far, with seconds since ``begin_ns`` of the monotonic clock."""
         found = []
-        for line in self._lines.splitlines():
-            at, _, text = line.partition(" ")
-            moment = None if self.tool is None or not at.isdecimal() else self.tool.parse(text)
+        for at, text in self._said():
+            moment = None if self.tool is None else self.tool.parse(text)
             if moment is not None:
-                found.append(moment.model_copy(update={"at_s": round((int(at) - begin_ns) / 1e9, 4)}))
+                found.append(moment.model_copy(update={"at_s": round((at - begin_ns) / 1e9, 4)}))
         return tuple(found)
+
+    @property
+    def nonsense(self) -> str:
+        """The first line that means nothing: an error, where nothing else came."""
+        return next((text for _, text in self._said() if self.tool is not None and self.tool.parse(text) is None), "")
+
+    def _said(self) -> list[tuple[int, str]]:
+        if self._folder is not None:
+            with suppress(OSError):
+                self._lines = (Path(self._folder.name) / "lines").read_text(encoding="utf-8", errors="replace")
+        found = (line.partition(" ") for line in self._lines.splitlines())
+        return [(int(at), text) for at, _, text in found if at.isdecimal() and text.strip()]
 
     def __enter__(self) -> Sampler:
         if self.tool is not None:
@@ -98,7 +121,16 @@ class Sampler:
                 self._process = subprocess.Popen(
                     command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
                 )
+            self._await_a_line()
         return self
+
+    def _await_a_line(self) -> None:
+        """So that there is a moment of before; a tool that says nothing is waited for some seconds."""
+        end = time.monotonic() + _FIRST_LINE_S
+        while (
+            self._process is not None and self._process.poll() is None and time.monotonic() < end and not self._said()
+        ):
+            time.sleep(_LOOK_S)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -111,6 +143,6 @@ class Sampler:
                 self._process.kill()
                 self._process.wait()
         if self._folder is not None:
-            with suppress(OSError):
-                self._lines = (Path(self._folder.name) / "lines").read_text(encoding="utf-8", errors="replace")
+            self._said()
             self._folder.cleanup()
+            self._folder = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from types import TracebackType
 from typing import TypeVar
@@ -27,10 +28,13 @@ class Watch:
     Args:
         tool: what to ask; None on a machine that has nothing to ask.
         counter: of energy; None without a GPU.
+        expected: there is a GPU, so that `silence` says what is not known of it.
     """
 
-    def __init__(self, tool: Tool | None, counter: EnergyCounter | None) -> None:
+    def __init__(self, tool: Tool | None, counter: EnergyCounter | None, expected: bool = False) -> None:
         self._sampler = Sampler(tool)
+        self._expected = expected
+        self._ours: tuple[int, int | None] | None = None
         self._counter = counter if counter is not None and counter.works else None
         self._begin = self._end = time.monotonic_ns()
         self._joules: float | None = None
@@ -52,17 +56,58 @@ class Watch:
         self._steps = steps()
         return result
 
+    @contextmanager
+    def ours(self) -> Iterator[None]:
+        """``with watch.ours():`` what is measured has the device for itself; `peak_bytes` is of this part."""
+        begin = time.monotonic_ns()
+        self._ours = (begin, None)
+        try:
+            yield
+        finally:
+            self._ours = (begin, time.monotonic_ns())
+
+    def peak_bytes(self) -> int | None:
+        """The most device memory in use during `ours`, over what was in use before it; None where nobody says."""
+        if self._ours is None:
+            return None
+        begin, end = self._ours
+        last = float("inf") if end is None else (end - begin) / 1e9
+        known = [(at.at_s, at.memory_mib) for at in self._sampler.moments(begin) if at.memory_mib is not None]
+        before = [mib for at_s, mib in known if at_s < 0]
+        during = [mib for at_s, mib in known if 0 <= at_s <= last]
+        return max(0, int((max(during) - before[-1]) * 2**20)) if before and during else None
+
+    def silence(self) -> list[str]:
+        """What a GPU's record lacks, and why, in words."""
+        if not self._expected:
+            return []
+        tool, told = self._sampler.tool, []
+        if tool is None:
+            told.append("the machine was not sampled: there is neither nvidia-smi nor tegrastats")
+        elif not self._sampler.moments(self._begin):
+            said = self._sampler.nonsense
+            told.append(f"the machine was not sampled: {tool.name} " + (f"said {said!r}" if said else "said nothing"))
+        if self._steps and self._energy(self._inside(), self._seconds) is None:
+            told.append("no energy: neither NVML's counter nor a sample of the power")
+        return told
+
+    @property
+    def _seconds(self) -> float:
+        return (self._end - self._begin) / 1e9
+
+    def _inside(self) -> list[Moment]:
+        return [moment for moment in self._sampler.moments(self._begin) if 0 <= moment.at_s <= self._seconds]
+
     def found(self) -> Beside:
-        """What there is to say; after the block."""
+        """What there is to say so far."""
         moments = self._sampler.moments(self._begin)
-        seconds = (self._end - self._begin) / 1e9
-        inside = [moment for moment in moments if 0 <= moment.at_s <= seconds]
+        inside = self._inside()
         events = new_events(self._alarms, over_current())
         return Beside(
             sampler="" if self._sampler.tool is None or not moments else self._sampler.tool.name,
             moments=thinned(moments, _MOST_MOMENTS),
             throttling={**shares(inside), **dict.fromkeys(events, 1.0)},
-            energy=self._energy(inside, seconds),
+            energy=self._energy(inside, self._seconds),
             power_mode=power_mode(),
             clocks_locked=clocks_locked(),
             host_before=self._host,

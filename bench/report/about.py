@@ -49,6 +49,11 @@ def about(record: Record) -> Markup:
 
 def notes(record: Record) -> Markup | None:
     """What a reader must know; None where there is nothing."""
-    if not record.notes:
+    if not record.notes and not record.failures:
         return None
-    return tag("section", tag("h2", "Notes"), tag("ul", *(tag("li", note) for note in record.notes)))
+    parts: list[Child] = []
+    if record.failures:
+        parts += [tag("h2", "What failed"), facts([(name, why) for name, why in record.failures.items()])]
+    if record.notes:
+        parts += [tag("h2", "Notes"), tag("ul", *(tag("li", note) for note in record.notes))]
+    return tag("section", *parts)

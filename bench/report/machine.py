@@ -80,7 +80,9 @@ def memory(record: Record) -> Markup | None:
             ("process, at most", None if costs.process_peak_bytes is None else size(costs.process_peak_bytes)),
             (
                 "device in use, at most",
-                None if costs.device_peak_bytes is None else f"{size(costs.device_peak_bytes)}, by everybody",
+                None
+                if costs.device_peak_bytes is None
+                else f"{size(costs.device_peak_bytes)} more than before it was loaded",
             ),
             (
                 "Python's memory in a step",

@@ -24,7 +24,8 @@ def header(record: Record) -> Markup:
 
 def marks(record: Record) -> list[tuple[str, str]]:
     """What speaks for and against the figures: (good, bad or plain; words)."""
-    found = [_settled(record)]
+    found = [("bad", f"failed: {', '.join(record.failures)}")] if record.failures else []
+    found.append(_settled(record))
     if record.beside is not None:
         if record.beside.throttled:
             found.append(("bad", f"throttled: {', '.join(record.beside.throttling)}"))

@@ -25,9 +25,9 @@ def ratios(record: Record) -> Markup | None:
         drawn.append(Bar(f"{one.name}, {one.precision}", middle, told, "c0" if middle >= 1 else "c1", low, high))
         theirs, ours = (sorted(getattr(turn, side) for turn in one.rounds) for side in ("baseline_ms", "subject_ms"))
         setup = NONE if one.setup_s is None else f"{digits(one.setup_s)} s"
-        doubt = one.doubt(record.output_rms)
+        doubts = [one.doubt(record.output_rms), one.failure and f"broke off: {one.failure}"]
         figures = (f"{len(one.rounds)} × {one.steps}", ms(ours[len(ours) // 2]), ms(theirs[len(theirs) // 2]), setup)
-        rows.append((one.name, one.precision, "; ".join((*one.notes, *([doubt] if doubt else []))) or NONE, *figures))
+        rows.append((one.name, one.precision, "; ".join((*one.notes, *filter(None, doubts))) or NONE, *figures))
     parts: list[Child] = [tag("h2", "Baselines, in turns")]
     if drawn:
         caption = "How many times as long as ours, inputs in place: the median of the rounds A B A B, and the least and most of them."

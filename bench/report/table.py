@@ -21,7 +21,8 @@ def markdown_table(record: Record) -> str:
         found = record.statistics[name]
         figures = (found.p50, found.p90, found.p99, found.p99_9, found.max, found.jitter)
         lines.append(f"| {' | '.join((f'`{name}`', f'{found.count:,}', *map(ms, figures)))} |")
-    lines += ["", *(f"- {_plain(note)}" for note in record.notes)]
+    lines += ["", *(f"- **failed**: {_plain(name)}: {_plain(why)}" for name, why in record.failures.items())]
+    lines += [*(f"- {_plain(note)}" for note in record.notes)]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -11,12 +11,12 @@ from videoscene_rt.bench.record import Record, write_record
 from videoscene_rt.bench.report.page import report_page
 from videoscene_rt.bench.report.strip import frame_strip
 from videoscene_rt.bench.report.table import markdown_table
-from videoscene_rt.bench.step.measuring import Measured
+from videoscene_rt.bench.step.found import Measured
 from videoscene_rt.bench.step_facts import FramesFacts
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.pictures.atomic import replacing
 
-RECORD, REPORT, TABLE, FRAMES = "record.json", "report.html", "table.md", "frames.jpg"
+RECORD, REPORT, TABLE, FRAMES, FAILED = "record.json", "report.html", "table.md", "frames.jpg", "failures.log"
 
 
 def check_out(out: Path) -> None:
@@ -36,20 +36,34 @@ def check_out(out: Path) -> None:
 
 
 def write_measured(out: Path, measured: Measured) -> Record:
-    """Write all four files; gives the record as it was written.
+    """Write all four files, and what failed in full if something did; gives the record as it was written.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    frames = frame_strip(measured.results["coarse"], measured.results["frames"])
+    frames = _frames(measured)
+    record = keep_measured(out, measured, frames)
+    (out / FAILED).unlink(missing_ok=True)  # of a measurement before this one
+    if measured.traces:
+        write_text(out / FAILED, "\n".join(f"== {name}\n{trace}" for name, trace in measured.traces.items()))
+    write_pages(out, record, frames)
+    return record
+
+
+def keep_measured(out: Path, measured: Measured, frames: bytes | None = None) -> Record:
+    """Write the record and the frames, and nothing that takes long; see `write_measured`."""
+    frames = _frames(measured) if frames is None else frames
     facts = FramesFacts(file=FRAMES, sha256=hashlib.sha256(frames).hexdigest())
     record = measured.record.model_copy(update={"frames": facts})
     make(out)
     with replacing(out / FRAMES) as temporary:
         temporary.write_bytes(frames)
     write_record(out / RECORD, record)
-    write_pages(out, record, frames)
     return record
+
+
+def _frames(measured: Measured) -> bytes:
+    return frame_strip(measured.results["coarse"], measured.results["frames"])
 
 
 def write_pages(out: Path, record: Record, frames: bytes | None) -> None:

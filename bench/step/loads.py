@@ -17,14 +17,18 @@ from videoscene_rt.bench.step_facts import RateFacts, StreamFacts
 _TOGETHER = 2
 
 
-def closed(request: BenchRequest, pipeline: Any, ways: Ways) -> dict[str, Samples]:
+def closed(request: BenchRequest, pipeline: Any, ways: Ways, found: dict[str, Samples]) -> None:
     """`Pipeline.step` and `submit` by the way their inputs are given, and the copies alone; on the CPU only what differs there.
 
     "copy.in" is the upload of a scene's buffers until the device has them, "copy.out" the results until the host has them.
+
+    Args:
+        request: for how long. pipeline: whose. ways: the inputs.
+        found: takes each series as soon as it is there.
     """
-    found = {"step.scene": steps(lambda: pipeline.step(ways.scene), request.short)}
+    found["step.scene"] = steps(lambda: pipeline.step(ways.scene), request.short)
     if pipeline.chain.device.kind == "cpu" and not request.every_way:
-        return found
+        return
     side = request.side
     found["step.device"] = steps(lambda: pipeline.step(ways.device), request.short)
     found["step.page-locked"] = steps(lambda: pipeline.step(ways.page_locked), side)
@@ -35,7 +39,6 @@ def closed(request: BenchRequest, pipeline: Any, ways: Ways) -> dict[str, Sample
     found["copy.in"] = closed_loop(lambda: chain.upload(ways.page_locked), chain.slots[0].ready.synchronize, side).host
     result = pipeline.step(ways.scene)
     found["copy.out"] = closed_loop(result.host, lambda: None, side).host
-    return found
 
 
 def at_a_rate(request: BenchRequest, pipeline: Any, scene: Any) -> tuple[RateFacts, dict[str, Samples], list[str]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, isfinite
 from pathlib import Path
 from typing import Literal, get_args
 
-from videoscene_rt.bench.baselines.turns import chosen
+from videoscene_rt.bench.baselines.turns import PATIENCE_S, chosen
 from videoscene_rt.bench.closed_loop import LoopSettings
 from videoscene_rt.bench.fixed_rate import checked_deadline, checked_rate
 from videoscene_rt.chain.chain import MemoryMode
@@ -40,6 +42,8 @@ class BenchRequest:
         every_way: measure every way of giving inputs on the CPU too, where they hardly differ.
         baselines: what takes turns with it, see `videoscene_rt.bench.baselines.turns.chosen`; baseline_python: the command line of an
             interpreter for them. checkpoint, kernels: see `videoscene_rt.bench.baselines.request.BaselineRequest`.
+        baseline_limit_s: how long one may take until its first step is done.
+        whatever_runs: a baseline that does not run is no failure; so with "all".
     """
 
     bundle: Path
@@ -63,6 +67,8 @@ class BenchRequest:
     baseline_python: str | None = None
     checkpoint: Path | None = None
     kernels: Path | None = None
+    baseline_limit_s: float = PATIENCE_S
+    whatever_runs: bool = False
 
     def checked(self) -> BenchRequest:
         """The same, with its modes once each and in their order.
@@ -93,8 +99,12 @@ class BenchRequest:
                 raise InputError(f"there is no {what} {half!r}", f"choose one of {', '.join(HALVES)}")
         if self.starts < 0:
             raise InputError(f"there cannot be {self.starts} starts")
+        if not (isfinite(self.baseline_limit_s) and self.baseline_limit_s > 0):
+            raise InputError(f"a baseline cannot be there within {self.baseline_limit_s:g} s", "give a limit above 0")
+        _check_command(self.baseline_python)
         modes = tuple(mode for mode in MODES if mode in self.modes)
-        return replace(self, modes=modes, baselines=chosen(self.baselines, self.backend))
+        whatever = self.whatever_runs or "all" in self.baselines
+        return replace(self, modes=modes, baselines=chosen(self.baselines, self.backend), whatever_runs=whatever)
 
     @property
     def rate(self) -> float:
@@ -132,3 +142,15 @@ class BenchRequest:
         if self.steps is not None:
             return self.steps
         return max(1, ceil((_RATE_S if self.seconds is None else self.seconds) * self.rate))
+
+
+def _check_command(command: str | None) -> None:
+    """Whether the first word of a command line is a program, before minutes have gone by."""
+    if command is None:
+        return
+    try:
+        first = shlex.split(command)[:1]
+    except ValueError as error:
+        raise InputError(f"--baseline-python {command!r} is no command line: {error}") from error
+    if not first or shutil.which(first[0]) is None:
+        raise InputError(f"--baseline-python {command!r}: there is no such program", "give its path")

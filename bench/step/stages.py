@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from videoscene_rt import Pipeline
-from videoscene_rt.bench.chain_facts import ChainFacts
 from videoscene_rt.bench.chain_pipeline import fill
 from videoscene_rt.bench.overlap import StageSpan
 from videoscene_rt.bench.step.request import BenchRequest
@@ -15,28 +14,31 @@ from videoscene_rt.scenes.scene import Scene
 _REPEATS = 20
 
 
-def stage_facts(request: BenchRequest, scene: Scene, chain: ChainFacts, whole_ms: float) -> StageFacts:
-    """Run the stages uncaptured, in a pipeline of their own where the measured one was captured.
+def stage_facts(
+    request: BenchRequest, scene: Scene, seen: tuple[StageSpan, ...] | None, whole_ms: float, captured: bool
+) -> StageFacts:
+    """Run the stages uncaptured, in a pipeline of their own.
 
     Args:
         request: of what.
         scene: the one that was measured.
-        chain: what was found of the measured pipeline, which is closed by now.
+        seen: the stages of the measured pipeline, where they ran uncaptured there: nothing is run again then.
         whole_ms: the whole step's median there.
+        captured: whether that step was one graph.
     """
-    spans = _uncaptured(request, scene) if chain.captured else chain.stages
+    spans = _uncaptured(request, scene) if seen is None else seen
     return StageFacts(
         uncaptured=spans,
         sum_ms=sum(span.end_ms - span.start_ms for span in spans),
         whole_ms=whole_ms,
-        captured=chain.captured,
+        captured=captured,
     )
 
 
 def _uncaptured(request: BenchRequest, scene: Scene) -> tuple[StageSpan, ...]:
     with Pipeline.load(
         request.bundle, request.backend, request.precision, seed=request.seed, threads=request.threads,
-        memory=request.memory, capture=False,
+        memory=request.memory, encoder=request.encoder, decoder=request.decoder, capture=False, streaming=False,
     ) as pipeline:  # fmt: skip
         fill(pipeline, scene)
         return tuple(StageSpan(**asdict(time)) for time in pipeline.timeline(_REPEATS))

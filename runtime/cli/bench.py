@@ -11,6 +11,7 @@ from videoscene_rt.engines.errors import BackendError, InputError
 
 if TYPE_CHECKING:
     from videoscene_rt.bench.record import Record
+    from videoscene_rt.bench.step.found import Measured
     from videoscene_rt.bench.step.request import BenchRequest, Mode
     from videoscene_rt.ladder import Ladder
 
@@ -21,7 +22,7 @@ _MODE_WORDS = {"streaming": "stream"}
 def bench(
     what: Annotated[
         list[Path],
-        typer.Argument(metavar="BUNDLE", help="The bundle; with --compare, records; with --against, either."),
+        typer.Argument(metavar="BUNDLE", help="The bundle; with --compare, records; a record alone is drawn again."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for record.json, report.html, table.md and frames.jpg.")],
     backend: Annotated[
@@ -66,6 +67,9 @@ def bench(
     baseline_python: Annotated[
         str | None, typer.Option(metavar="COMMAND", help="An interpreter for them, where this one has no torch.")
     ] = None,
+    baseline_limit: Annotated[
+        float, typer.Option(metavar="S", help="How long one may take until its first step is done.")
+    ] = 900.0,
     checkpoint: Annotated[Path | None, typer.Option(help="For torch, of a bundle that was made from one.")] = None,
     kernels: Annotated[
         Path | None, typer.Option(metavar="LIBRARY", help="For torch on a GPU: the native renderer (make native).")
@@ -111,9 +115,13 @@ def bench(
         starts=starts,
         baselines=tuple(baseline or ()),
         baseline_python=baseline_python,
+        baseline_limit_s=baseline_limit,
         checkpoint=checkpoint,
         kernels=kernels,
     )
+    if against is None and what[0].is_file():
+        _draw(what[0], out)
+        return
     before = None if against is None else _read(against)
     record = _read(what[0]) if before is not None and what[0].is_file() else _measure(request, out, quiet=as_json)
     if as_json:
@@ -123,6 +131,7 @@ def bench(
         console.print_json(plain(record))
     if before is not None:
         _hold(record, before, out, portable=portable, quiet=as_json)
+    _check_whole(record, out)
     _check_rate(record, asked=rate is not None)
 
 
@@ -144,12 +153,13 @@ def _read(path: Path) -> Record:
 
 def _measure(request: BenchRequest, out: Path, *, quiet: bool) -> Record:
     from videoscene_rt.bench.report.table import markdown_table
-    from videoscene_rt.bench.step.folder import REPORT, write_measured
-    from videoscene_rt.bench.step.measuring import PARTS, measure_step
+    from videoscene_rt.bench.step.folder import REPORT, keep_measured, write_measured
+    from videoscene_rt.bench.step.measuring import measure_step, parts_of
     from videoscene_rt.cli import console
 
     request = request.checked()
-    with console.progress("measuring", PARTS + 1, quiet=quiet) as step:
+    with console.progress("measuring", parts_of(request) + 1, quiet=quiet) as step:
+        latest: list[Measured] = []
         started = False
 
         def tell(what: str) -> None:
@@ -157,13 +167,43 @@ def _measure(request: BenchRequest, out: Path, *, quiet: bool) -> Record:
             step(float(started), what)
             started = True
 
-        measured = measure_step(request, tell)
+        def keep(measured: Measured) -> None:
+            latest[:] = [measured]
+            keep_measured(out, measured)
+
+        try:
+            measured = measure_step(request, tell, keep=keep)
+        except (KeyboardInterrupt, SystemExit):
+            if latest:
+                write_measured(out, latest[0])
+            raise
         tell("writing")
         record = write_measured(out, measured)
     if not quiet:
         console.RESULT.print(markdown_table(record), soft_wrap=True)
         console.RESULT.print(f"  {out / REPORT}", soft_wrap=True)
     return record
+
+
+def _draw(path: Path, out: Path) -> None:
+    from videoscene_rt.bench.step.folder import REPORT, frames_of, make, write_pages
+    from videoscene_rt.cli import console
+
+    record = _read(path)
+    make(out)
+    write_pages(out, record, frames_of(path, record))
+    console.RESULT.print(f"  {out / REPORT}", soft_wrap=True)
+
+
+def _check_whole(record: Record, out: Path) -> None:
+    if record.failures:
+        from videoscene_rt.bench.step.folder import FAILED, REPORT
+
+        told = "; ".join(f"{name}: {why}" for name, why in record.failures.items())
+        where = FAILED if (out / FAILED).exists() else REPORT
+        raise BackendError(
+            f"the measurement is not whole: {told}", f"what there is has been written; see {out / where}"
+        )
 
 
 def _compare(what: list[Path], out: Path, against: Path | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def test_outputs_that_differ_are_doubted() -> None:
     [
         ({"error": "torch sees no CUDA device", "remedy": None}, TURN, "torch sees no CUDA device"),
         (None, 'say({"error": "out of memory", "remedy": None})', "out of memory"),
-        (None, "sys.exit(7)", "its process ended with 7 and said nothing"),
+        (None, "sys.exit(7)", "its process ended with 7; its last words: what a library prints"),
     ],
 )
 def test_a_baseline_that_cannot_run_is_told_and_no_error(
@@ -102,6 +103,46 @@ def test_an_interpreter_that_is_none(tmp_path: Path) -> None:
         BaselineProcess(request(), "python 'unfinished")
     with pytest.raises(BackendError, match="said nothing"):
         BaselineProcess(request(), f"{sys.executable} -S -c pass")
+
+
+def test_one_that_breaks_off_keeps_its_rounds(tmp_path: Path) -> None:
+    """It answers three times and is gone: three steps to find its pace, and two rounds."""
+    path = tmp_path / "child.py"
+    code = CHILD.format(first=READY, turn=TURN).replace(
+        "for line in sys.stdin:", "for line, _ in zip(sys.stdin, range(3)):"
+    )
+    path.write_text(code + "sys.exit(9)\n")
+    found = in_turns(request(), f"{sys.executable} {path}", lambda: None)
+    assert len(found.rounds) == 2
+    assert found.failure.startswith("its process ended with 9")
+    assert (found.setup_s, found.ratio is not None) == (0.1, True)
+
+
+def test_one_that_takes_too_long_is_ended_at_once(tmp_path: Path) -> None:
+    (tmp_path / "child.py").write_text(
+        "import sys, time\nprint('compiling', file=sys.stderr, flush=True)\ntime.sleep(600)\n"
+    )
+    begin = time.monotonic()
+    found = in_turns(request(), f"{sys.executable} {tmp_path / 'child.py'}", lambda: None, patience_s=0.5)
+    assert found.failure == "no answer within 0.5 s; its last words: compiling"
+    assert time.monotonic() - begin < 15, "it was killed, not waited for"
+
+
+def test_an_end_is_seen_while_others_hold_its_output_open(tmp_path: Path) -> None:
+    """As a compiler's own processes do that outlive the one that started them."""
+    holder = "import time; time.sleep(8)"
+    code = f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', {holder!r}])\nsys.exit(5)\n"
+    (tmp_path / "child.py").write_text(code)
+    begin = time.monotonic()
+    found = in_turns(request(), f"{sys.executable} {tmp_path / 'child.py'}", lambda: None)
+    assert found.failure == "its process ended with 5 and said nothing"
+    assert time.monotonic() - begin < 7
+
+
+def test_its_standard_error_is_kept(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w+b") as log:
+        in_turns(request(), child(tmp_path), lambda: None, rounds=1, log=log)
+    assert (tmp_path / "log").read_text() == "what a library prints\n"
 
 
 def test_the_process_ends_with_the_block(tmp_path: Path) -> None:

@@ -61,6 +61,52 @@ def test_a_tool_that_ends_early_or_says_nonsense(then: str) -> None:
     assert len(watched.moments(0)) == 5
 
 
+def test_lines_come_at_once_from_a_tool_that_does_not_flush() -> None:
+    """It writes into a terminal of its own; into a pipe, its lines would come in one piece at its end, or never."""
+    code = f"import time\nfor n in range(5): print({LINE.format(mask=0)!r}); time.sleep(0.1)\ntime.sleep(60)"
+    quiet = Tool("nvidia-smi", lambda interval_ms: ("python3", "-c", code), nvidia_smi.parse)
+    with Sampler(quiet) as watched:
+        until_it_spoke(watched)
+    times = [moment.at_s for moment in watched.moments(0)]
+    assert len(times) == 5
+    assert all(later - earlier > 0.02 for earlier, later in pairwise(times))
+
+
+def test_there_is_a_moment_of_before_the_block() -> None:
+    with Sampler(tool()) as watched:
+        assert watched.moments(time.monotonic_ns())[0].at_s <= 0
+
+
+def test_what_a_tool_says_instead() -> None:
+    words = 'Field "clocks.sm" is not a valid field to query.'
+    broken = Tool("nvidia-smi", lambda interval_ms: ("python3", "-c", f"print({words!r})"), nvidia_smi.parse)
+    with Watch(broken, None, expected=True) as watch:
+        watch.measuring(lambda: None, lambda: 4)
+    assert watch.silence() == [
+        f"the machine was not sampled: nvidia-smi said {words!r}",
+        "no energy: neither NVML's counter nor a sample of the power",
+    ]
+    with Watch(None, None, expected=True) as watch:
+        watch.measuring(lambda: None, lambda: 4)
+    assert watch.silence()[0] == "the machine was not sampled: there is neither nvidia-smi nor tegrastats"
+    with Watch(None, None) as watch:
+        watch.measuring(lambda: None, lambda: 4)
+    assert watch.silence() == [], "a CPU has neither"
+
+
+def test_the_memory_of_what_is_measured_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,000 MiB were in use before it; what others take before and after it does not count."""
+    seen = ((-2.0, 9000.0), (-0.1, 1000.0), (0.1, 1400.0), (0.5, 1700.5), (0.9, 1600.0), (1.5, 5000.0))
+    watch = Watch(None, None)
+    moments = tuple(Moment(at_s=at, memory_mib=mib) for at, mib in seen)
+    monkeypatch.setattr(watch._sampler, "moments", lambda begin_ns: moments)
+    assert watch.peak_bytes() is None, "nothing was measured"
+    watch._ours = (0, 1_000_000_000)
+    assert watch.peak_bytes() == int(700.5 * 2**20)
+    moments = moments[2:]
+    assert watch.peak_bytes() is None, "nobody knows what was there before"
+
+
 def test_without_a_tool_nothing_happens() -> None:
     with Sampler(None) as watched:
         pass
@@ -122,7 +168,9 @@ def test_energy_by_samples_and_throttling() -> None:
     assert found.throttling == {"power cap": 1.0}
     assert found.throttled
     assert found.energy is not None
-    assert found.energy.source == "power, sampled 5 times"
+    inside = sum(0 <= moment.at_s <= found.energy.seconds for moment in found.moments)
+    assert 1 <= inside <= 5, "the first line was waited for"
+    assert found.energy.source == f"power, sampled {inside} times"
     assert found.energy.watts == pytest.approx(300)
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.scenes import scene
 from videoscene_rt.bench.record import Record, read_record, write_record
+from videoscene_rt.bench.step import loaded, measuring
 from videoscene_rt.cli.main import main
 from videoscene_rt.scenes.scene_folder import save_scene
 
@@ -112,8 +113,10 @@ def test_a_scene_a_mode_and_a_baseline_that_cannot_run(small_bundle: Path, tmp_p
         1,
     )
     baseline = ("--baseline", "torch-eager", "--baseline-python", f"{sys.executable} -S")
-    assert run(small_bundle, "--out", tmp_path / "out", *told, *baseline, "--json") == 0
-    found = json.loads(capsys.readouterr().out)
+    assert run(small_bundle, "--out", tmp_path / "out", *told, *baseline, "--json") == 3, "it was asked for by name"
+    said = capsys.readouterr()
+    assert "the measurement is not whole: baseline torch-eager: its process ended with 1; its last words: " in said.err
+    found = json.loads(said.out)
     assert found["inputs"]["source"].startswith("1-scene ")
     assert (found["rate"]["rate_hz"], found["rate"]["deadline_ms"]) == (0.5, 60000)
     assert found["rate"]["statuses"] == {"ok": 1}
@@ -121,8 +124,71 @@ def test_a_scene_a_mode_and_a_baseline_that_cannot_run(small_bundle: Path, tmp_p
     assert found["stream"] is None
     assert "step.scene" not in found["statistics"]
     assert found["start"]["warm_s"] == []
-    assert "no baseline torch-eager: its process ended with 1 and said nothing" in found["notes"]
-    assert "did not run: " in (tmp_path / "out" / "report.html").read_text()
+    assert list(found["failures"]) == ["baseline torch-eager"]
+    assert f"no baseline torch-eager: {found['failures']['baseline torch-eager']}" in found["notes"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "did not run: " in page
+    assert "What failed" in page
+    assert "No module named" in (tmp_path / "out" / "failures.log").read_text()
+
+
+QUICKER = ("--mode", "closed", "--steps", 2, "--starts", 0, "--threads", 1)
+
+
+def test_a_part_that_fails_does_not_take_the_others_with_it(
+    small_bundle: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*given: Any, **named: Any) -> Any:
+        raise ZeroDivisionError("nobody thought of this\nand more")
+
+    monkeypatch.setattr(measuring, "roofline_facts", broken)
+    monkeypatch.setattr(loaded, "growth", broken)
+    words = refused(capsys, 3, small_bundle, "--out", tmp_path, *QUICKER)
+    assert words.startswith(
+        "error: the measurement is not whole: memory and copies: ZeroDivisionError: nobody thought of this; roofline: "
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*FILES, "failures.log"])
+    found = read_record(tmp_path / "record.json")
+    assert found.failures == dict.fromkeys(
+        ("memory and copies", "roofline"), "ZeroDivisionError: nobody thought of this"
+    )
+    assert found.costs is not None, "what the part had found until then"
+    assert found.stages is not None
+    assert found.start is not None
+    assert "step.scene" in found.statistics
+    page = (tmp_path / "report.html").read_text()
+    assert "failed: memory and copies, roofline" in page
+    assert "What failed" in page
+    assert "**failed**: roofline: ZeroDivisionError" in (tmp_path / "table.md").read_text()
+    assert (tmp_path / "failures.log").read_text().count("Traceback") == 2
+
+
+def test_what_there_is_stays_when_it_is_ended(
+    small_bundle: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By SIGTERM in one of the last parts: exit code 143, and everything of the parts before it is written."""
+    kept = []
+
+    def ended(*given: Any) -> Any:
+        kept.append(read_record(tmp_path / "record.json"))
+        raise SystemExit(143)
+
+    monkeypatch.setattr(measuring, "start_facts", ended)
+    assert "error: terminated" in refused(capsys, 143, small_bundle, "--out", tmp_path, *QUICKER)
+    assert list(kept[0].failures) == ["the rest"], "a process that is killed outright leaves this"
+    assert "during or after 'roofline'" in kept[0].failures["the rest"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == FILES
+    found = read_record(tmp_path / "record.json")
+    assert "during or after 'starting anew'" in found.failures["the rest"]
+    assert (found.start, found.stages is not None, found.roofline is not None) == (None, True, True)
+
+
+def test_a_record_is_drawn_again(measured: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert run(measured / "record.json", "--out", tmp_path) == 0
+    assert (tmp_path / "report.html").read_bytes() == (measured / "report.html").read_bytes()
+    assert (tmp_path / "table.md").read_bytes() == (measured / "table.md").read_bytes()
+    assert not (tmp_path / "record.json").exists()
+    assert str(tmp_path / "report.html") in capsys.readouterr().out
 
 
 def test_a_rate_that_nobody_can_meet_is_measured_and_is_exit_code_3(
@@ -151,6 +217,9 @@ def test_a_rate_that_nobody_can_meet_is_measured_and_is_exit_code_3(
         (("--memory", "holy"), "there is no memory 'holy'"),
         (("--scene", "no/such/scene"), "no/such/scene: no such folder"),
         (("--baseline", "jax"), "there is no baseline 'jax'"),
+        (("--baseline", "torch-eager", "--baseline-python", "/no/such/python -S"), "there is no such program"),
+        (("--baseline", "torch-eager", "--baseline-python", "python 'unfinished"), "is no command line"),
+        (("--baseline", "torch-eager", "--baseline-limit", 0), "cannot be there within 0 s"),
         (("--baseline", "onnxruntime"), "is what is measured"),
         (("--against", "no/such.json"), "no/such.json cannot be read"),
     ],
