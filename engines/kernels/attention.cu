@@ -198,7 +198,7 @@ __device__ __forceinline__ void attend(const AttentionArguments &a) {
     vsrt::attend<NAME##_shape>(a);                                                                                   \
   }
 
-#if defined(__CUDACC_RTC__)
-VSRT_ATTENTION_KERNEL(vsrt_attention, vsrt::VSRT_ATTENTION_TYPE, VSRT_ATTENTION_ROWS, VSRT_ATTENTION_KEYS, VSRT_ATTENTION_WARPS,
-                      VSRT_ATTENTION_STAGES, VSRT_ATTENTION_EMULATED, VSRT_ATTENTION_BLOCKS)
+#if defined(__CUDACC_RTC__)  // one kernel, for float16
+VSRT_ATTENTION_KERNEL(vsrt_attention, vsrt::Half, VSRT_ATTENTION_ROWS, VSRT_ATTENTION_KEYS, VSRT_ATTENTION_WARPS, VSRT_ATTENTION_STAGES,
+                      VSRT_ATTENTION_EMULATED, VSRT_ATTENTION_BLOCKS)
 #endif

@@ -20,13 +20,22 @@ class Launch:
         function: its CUfunction.
         blocks, threads: of the grid; both are one-dimensional.
         arguments: ctypes values in the kernel's order. They are read when it is launched, so a later change of one counts.
+        shared_bytes: of dynamic shared memory that a block has.
     """
 
-    def __init__(self, device: CudaDevice, function: int, blocks: int, threads: int, arguments: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        device: CudaDevice,
+        function: int,
+        blocks: int,
+        threads: int,
+        arguments: Sequence[Any],
+        shared_bytes: int = 0,
+    ) -> None:
         self._device = device
         self._kept = tuple(arguments)
         self._pointers = (ctypes.c_void_p * len(self._kept))(*(ctypes.addressof(value) for value in self._kept))
-        self._call = (function, blocks, 1, 1, threads, 1, 1, 0)
+        self._call = (function, blocks, 1, 1, threads, 1, 1, shared_bytes)
         self._success = device.driver.CUresult.CUDA_SUCCESS
 
     def __call__(self, stream: int) -> None:
