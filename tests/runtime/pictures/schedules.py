@@ -17,6 +17,7 @@ EDGE = Schedule(
         Placed("watch", "watch", 0, ()),
     )
 )
+"""As it was when each condition image was a call of its own: two stages in a row on the second lane."""
 
 EDGE_TIMES = (
     StageTime("render", 0, 0.0, 0.2),
