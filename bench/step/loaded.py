@@ -21,7 +21,7 @@ from videoscene_rt.scenes.scene import Scene
 _TIMELINE_REPEATS, _GROWTH_STEPS, _SETTLING, _FEW_S = 20, 256, 10, 3.0
 
 
-def load(request: BenchRequest) -> Pipeline:
+def load(request: BenchRequest, capture: bool = True) -> Pipeline:
     """The pipeline of a request; see `Pipeline.load`."""
     return Pipeline.load(
         request.bundle,
@@ -32,6 +32,7 @@ def load(request: BenchRequest) -> Pipeline:
         memory=request.memory,
         encoder=request.encoder,
         decoder=request.decoder,
+        capture=capture,
         streaming="stream" in request.modes,
         ladder=request.ladder,
     )

@@ -168,7 +168,9 @@ class _Run:
 
         def stages() -> None:
             seen = facts["chain"].stages if "chain" in facts and not self._captured else None
-            facts["stages"] = stage_facts(request, self._scene, seen, found.whole_ms, self._captured)
+            facts["stages"] = stage_facts(
+                lambda: load(request.bare, capture=False), self._scene, seen, found.whole_ms, self._captured
+            )
 
         def roofline() -> None:
             facts["roofline"], missing = roofline_facts(
@@ -184,7 +186,7 @@ class _Run:
         self.parts.run("roofline", roofline)
         self.parts.run("starting anew", start)
         if request.baselines:
-            baselines(request, lambda: load(replace(request, modes=("closed",))), self._scene, found, self.parts)
+            baselines(request, lambda: load(request.bare), self._scene, found, self.parts)
 
     def _closed_loop(self, pipeline: Pipeline, setup_s: float) -> Record:
         """The chain alone, its inputs in place."""

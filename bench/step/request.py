@@ -107,6 +107,11 @@ class BenchRequest:
         return replace(self, modes=modes, baselines=chosen(self.baselines, self.backend), whatever_runs=whatever)
 
     @property
+    def bare(self) -> BenchRequest:
+        """The same without what a pipeline has for streams and deadlines."""
+        return replace(self, modes=("closed",), ladder=None)
+
+    @property
     def rate(self) -> float:
         """The rate in Hz."""
         return RATE_HZ if self.rate_hz is None else self.rate_hz

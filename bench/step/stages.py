@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 from videoscene_rt import Pipeline
 from videoscene_rt.bench.chain_pipeline import fill
 from videoscene_rt.bench.overlap import StageSpan
-from videoscene_rt.bench.step.request import BenchRequest
 from videoscene_rt.bench.step_facts import StageFacts
 from videoscene_rt.scenes.scene import Scene
 
@@ -15,18 +15,18 @@ _REPEATS = 20
 
 
 def stage_facts(
-    request: BenchRequest, scene: Scene, seen: tuple[StageSpan, ...] | None, whole_ms: float, captured: bool
+    load: Callable[[], Pipeline], scene: Scene, seen: tuple[StageSpan, ...] | None, whole_ms: float, captured: bool
 ) -> StageFacts:
     """Run the stages uncaptured, in a pipeline of their own.
 
     Args:
-        request: of what.
+        load: gives that pipeline.
         scene: the one that was measured.
         seen: the stages of the measured pipeline, where they ran uncaptured there: nothing is run again then.
         whole_ms: the whole step's median there.
         captured: whether that step was one graph.
     """
-    spans = _uncaptured(request, scene) if seen is None else seen
+    spans = _uncaptured(load, scene) if seen is None else seen
     return StageFacts(
         uncaptured=spans,
         sum_ms=sum(span.end_ms - span.start_ms for span in spans),
@@ -35,10 +35,7 @@ def stage_facts(
     )
 
 
-def _uncaptured(request: BenchRequest, scene: Scene) -> tuple[StageSpan, ...]:
-    with Pipeline.load(
-        request.bundle, request.backend, request.precision, seed=request.seed, threads=request.threads,
-        memory=request.memory, encoder=request.encoder, decoder=request.decoder, capture=False, streaming=False,
-    ) as pipeline:  # fmt: skip
+def _uncaptured(load: Callable[[], Pipeline], scene: Scene) -> tuple[StageSpan, ...]:
+    with load() as pipeline:
         fill(pipeline, scene)
         return tuple(StageSpan(**asdict(time)) for time in pipeline.timeline(_REPEATS))
