@@ -6,42 +6,9 @@
 //
 // One source for NVRTC (one kernel, chosen by the VSRT_ATTENTION_… macros) and nvcc (the caller writes VSRT_ATTENTION_KERNEL for each).
 
-#include "attention_softmax.cuh"
-
-#ifndef VSRT_ATTENTION_ARGUMENTS
-#define VSRT_ATTENTION_ARGUMENTS
-// Plain data, passed by value; pointers first, so that every compiler and ctypes lay it out alike. Strides in values, multiples of 8.
-struct AttentionArguments {
-  const void *query, *key, *value;                       // [batch,heads,queries or keys,64], at multiples of 16 bytes
-  void *out;                                             // [batch,heads,queries,64]
-  long long query_batch, query_head, query_token;        // strides; the 64 channels lie beside each other
-  long long key_batch, key_head, key_token;
-  long long value_batch, value_head, value_token;
-  long long out_batch, out_head, out_token;
-  int batch, heads, queries, keys;                       // each at least 1
-  float scale;                                           // of the scores, times log2(e); positive
-};
-static_assert(sizeof(AttentionArguments) == 16 * 8 + 5 * 4 + 4, "the host lays it out alike: no gap but at the end");
-#endif
+#include "attention_common.cuh"
 
 namespace vsrt {
-
-constexpr int DIM = 64, ROW_BYTES = 2 * DIM, CHUNKS = ROW_BYTES / 16;
-
-// Where a chunk of 16 bytes lies in a tile of K or V: row by row, the chunks of a row exchanged by its number. The eight chunks of a row
-// (as copies write them) and the same chunk of eight rows (as ldmatrix reads them) each cover all 32 banks once.
-__host__ __device__ constexpr int chunk_offset(int row, int chunk) { return row * ROW_BYTES + (chunk ^ (row & 7)) * 16; }
-
-__host__ __device__ constexpr bool banks_once(bool by_row) {
-  for (int fixed = 0; fixed < 8; ++fixed) {
-    unsigned banks = 0;
-    for (int moving = 0; moving < 8; ++moving)
-      banks |= 0xfu << (by_row ? chunk_offset(fixed, moving) : chunk_offset(moving, fixed)) / 4 % 32;
-    if (banks != 0xffffffffu) return false;
-  }
-  return true;
-}
-static_assert(banks_once(true) && banks_once(false), "no two threads of a phase share a bank");
 
 // What is chosen when a kernel is compiled. ROWS queries a block, of which a warp has ROWS / WARPS, a multiple of 16; KEYS keys a tile;
 // STAGES tiles of K and V in shared memory; EMULATED of 8 powers computed by arithmetic; BLOCKS that shall fit a multiprocessor.
@@ -51,36 +18,8 @@ struct AttentionShape {
   static constexpr int ROWS = ROWS_, KEYS = KEYS_, WARPS = WARPS_, STAGES = STAGES_, EMULATED = EMULATED_, BLOCKS = BLOCKS_;
   static constexpr int THREADS = 32 * WARPS, BANDS = ROWS / WARPS / 16, TILE_BYTES = KEYS * ROW_BYTES;
   static constexpr int SHARED_BYTES = 2 * STAGES * TILE_BYTES;
-  static constexpr int ROWS_A_PASS = THREADS / CHUNKS, PASSES = KEYS / ROWS_A_PASS;
   static_assert(ROWS == BANDS * WARPS * 16, "a warp has whole bands of 16 queries");
-  static_assert(KEYS % 16 == 0 && KEYS == PASSES * ROWS_A_PASS && ROWS_A_PASS % 8 == 0, "the threads copy a tile in whole passes");
-  static_assert(STAGES >= 2 && EMULATED >= 0 && EMULATED <= 8, "");
-};
-
-// A thread's share of the tiles of K or V: one chunk of every ROWS_A_PASS-th row.
-struct Copier {
-  const unsigned short *from;  // this thread's chunk in row `row` of the head
-  long long token;
-  int row;
-  unsigned to;  // in a stage's tile
-
-  __device__ __forceinline__ Copier(const void *tensor, long long head_offset, long long stride, int thread)
-      : from(static_cast<const unsigned short *>(tensor) + head_offset + thread / CHUNKS * stride + thread % CHUNKS * 8),
-        token(stride),
-        row(thread / CHUNKS),
-        to(chunk_offset(thread / CHUNKS, thread % CHUNKS)) {}
-
-  // The next tile to `base`; rows from `keys` on are zeros.
-  template <class Shape>
-  __device__ __forceinline__ void next(unsigned base, int keys) {
-#pragma unroll
-    for (int pass = 0; pass < Shape::PASSES; ++pass) {
-      const bool real = row + pass * Shape::ROWS_A_PASS < keys;
-      ptx::copy_16(base + to + pass * Shape::ROWS_A_PASS * ROW_BYTES, from + pass * Shape::ROWS_A_PASS * token, real);
-    }
-    row += Shape::KEYS;
-    from += Shape::KEYS * token;
-  }
+  static_assert(KEYS % 16 == 0 && STAGES >= 2 && EMULATED >= 0 && EMULATED <= 8, "no such kernel");
 };
 
 template <class Shape>
@@ -93,12 +32,12 @@ __device__ __forceinline__ void attend(const AttentionArguments &a) {
   const int first_row = blockIdx.x % row_tiles * Shape::ROWS + warp * 16 * BANDS;
 
   const unsigned shared = ptx::shared_memory();
-  Copier keys(a.key, batch * a.key_batch + head * a.key_head, a.key_token, threadIdx.x);
-  Copier values(a.value, batch * a.value_batch + head * a.value_head, a.value_token, threadIdx.x);
+  Copier<KEYS, Shape::THREADS> keys(a.key, batch * a.key_batch + head * a.key_head, a.key_token, threadIdx.x);
+  Copier<KEYS, Shape::THREADS> values(a.value, batch * a.value_batch + head * a.value_head, a.value_token, threadIdx.x);
   const auto copy_tile = [&](int tile) {
     const unsigned stage = shared + tile % STAGES * 2 * Shape::TILE_BYTES;
-    keys.next<Shape>(stage, a.keys);
-    values.next<Shape>(stage + Shape::TILE_BYTES, a.keys);
+    keys.next(stage, a.keys);
+    values.next(stage + Shape::TILE_BYTES, a.keys);
   };
 #pragma unroll
   for (int tile = 0; tile < STAGES - 1; ++tile) {
@@ -151,7 +90,9 @@ __device__ __forceinline__ void attend(const AttentionArguments &a) {
 #pragma unroll
     for (int band = 0; band < BANDS; ++band) {
       if ((tile + 1) * KEYS > a.keys) mask(scores[band], tile * KEYS, t, a.keys);
-      weigh<Shape::EMULATED>(scores[band], rows[band], out[band], a.scale);
+      float factors[2];
+      if (move_references(scores[band], rows[band], factors, a.scale)) rescale(out[band], factors);
+      weigh<Shape::EMULATED>(scores[band], rows[band], a.scale);
     }
 #pragma unroll
     for (int k = 0; k < KEYS / 16; ++k) {
@@ -174,19 +115,8 @@ __device__ __forceinline__ void attend(const AttentionArguments &a) {
     }
   }
 
-  unsigned short *outs = static_cast<unsigned short *>(a.out) + batch * a.out_batch + head * a.out_head;
 #pragma unroll
-  for (int band = 0; band < BANDS; ++band)
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int row = first_row + 16 * band + g + 8 * half;
-      const float factor = one_over_sum(rows[band][half].sum);
-      if (row >= a.queries) continue;
-#pragma unroll
-      for (int n = 0; n < DIM / 8; ++n)
-        *reinterpret_cast<unsigned *>(outs + row * a.out_token + 8 * n + 2 * t) =
-            ptx::pack(type, out[band][n][2 * half] * factor, out[band][n][2 * half + 1] * factor);
-    }
+  for (int band = 0; band < BANDS; ++band) store_band(type, a, batch, head, first_row + 16 * band, out[band], rows[band]);
 }
 
 }  // namespace vsrt

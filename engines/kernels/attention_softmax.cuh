@@ -42,23 +42,35 @@ __device__ __forceinline__ float largest(const float (&scores)[TILES][4], int ha
   return fmaxf(most, __shfl_xor_sync(WARP, most, 2));
 }
 
-// Scores to weights 2^(score·scale - reference), in place, and the sums with them. Where a reference moved, `out` is rescaled.
-// EMULATED of every 8 weights are computed by arithmetic.
-template <int EMULATED, int TILES, int OUT_TILES>
-__device__ __forceinline__ void weigh(float (&scores)[TILES][4], Row (&rows)[2], float (&out)[OUT_TILES][4], float scale) {
+// Moves references that this tile's scores pass; the sums with them. True in the whole warp if one moved: then what was added up with the
+// weights before shall be multiplied by `factors`.
+template <int TILES>
+__device__ __forceinline__ bool move_references(const float (&scores)[TILES][4], Row (&rows)[2], float (&factors)[2], float scale) {
   const float most[2] = {largest(scores, 0) * scale, largest(scores, 1) * scale};
   const bool moves = most[0] > rows[0].reference + SLACK || most[1] > rows[1].reference + SLACK;
-  if (__any_sync(WARP, moves)) {
+  if (!__any_sync(WARP, moves)) return false;
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const float before = rows[half].reference;
-      if (most[half] > before + SLACK) rows[half].reference = most[half];
-      const float factor = rows[half].reference == before ? 1.0f : ptx::power_of_2(before - rows[half].reference);
-      rows[half].sum *= factor;
-#pragma unroll
-      for (int n = 0; n < OUT_TILES; ++n) out[n][2 * half] *= factor, out[n][2 * half + 1] *= factor;
-    }
+  for (int half = 0; half < 2; ++half) {
+    const float before = rows[half].reference;
+    const bool passed = most[half] > before + SLACK;
+    factors[half] = passed ? ptx::power_of_2(before - most[half]) : 1.0f;
+    rows[half].reference = passed ? most[half] : before;
+    rows[half].sum *= factors[half];
   }
+  return true;
+}
+
+template <int TILES>
+__device__ __forceinline__ void rescale(float (&out)[TILES][4], const float (&factors)[2]) {
+#pragma unroll
+  for (int n = 0; n < TILES; ++n)
+#pragma unroll
+    for (int i = 0; i < 4; ++i) out[n][i] *= factors[i / 2];
+}
+
+// Scores to weights 2^(score·scale - reference), in place, and into the sums. EMULATED of every 8 are computed by arithmetic.
+template <int EMULATED, int TILES>
+__device__ __forceinline__ void weigh(float (&scores)[TILES][4], Row (&rows)[2], float scale) {
 #pragma unroll
   for (int n = 0; n < TILES; ++n) {
 #pragma unroll

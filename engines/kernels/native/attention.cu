@@ -5,6 +5,8 @@
 #include <cmath>
 
 #include "../attention.cu"
+#include "attention_hopper.h"
+#include "attention_launch.h"
 #include "videoscene_rt_kernels.h"
 
 namespace {
@@ -14,7 +16,6 @@ VSRT_ATTENTION_KERNEL(vsrt_attention_half, vsrt::Half, 128, 64, 4, 2, 2, 2)
 VSRT_ATTENTION_KERNEL(vsrt_attention_bfloat, vsrt::Bfloat, 128, 64, 4, 2, 2, 2)
 
 constexpr int64_t MOST_TOKENS = 1 << 30, MOST_BLOCKS = 0x7fffffff;
-constexpr int FREE_SHARED_BYTES = 48 * 1024;  // what a block may have without being allowed to
 
 VsrtStatus check(const VsrtAttentionConfig &c, const void *const (&pointers)[4]) {
   for (const void *pointer : pointers) {
@@ -44,17 +45,17 @@ AttentionArguments arguments_of(const VsrtAttentionConfig &c, const void *const 
   return a;
 }
 
-template <class Shape>
-cudaError_t launch(void (*kernel)(AttentionArguments), AttentionArguments &a, cudaStream_t stream) {
-  const void *const function = reinterpret_cast<const void *>(kernel);
-  if (Shape::SHARED_BYTES > FREE_SHARED_BYTES) {
-    const cudaError_t error =
-        cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, Shape::SHARED_BYTES);
-    if (error != cudaSuccess) return error;
-  }
-  const int64_t blocks = (int64_t)a.batch * a.heads * ((a.queries + Shape::ROWS - 1) / Shape::ROWS);
-  void *arguments[] = {&a};
-  return cudaLaunchKernel(function, dim3((unsigned)blocks), dim3(Shape::THREADS), arguments, Shape::SHARED_BYTES, stream);
+cudaError_t attend(bool half, AttentionArguments &a, cudaStream_t stream) {
+#if defined(VSRT_HOPPER)
+  int device = 0, major = 0, minor = 0;
+  cudaError_t error = cudaGetDevice(&device);
+  if (error == cudaSuccess) error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+  if (error == cudaSuccess) error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+  if (error != cudaSuccess) return error;
+  if (major == 9 && minor == 0) return vsrt::enqueue_on_hopper(half, a, stream);
+#endif
+  return half ? vsrt::launch_attention<vsrt_attention_half_shape>(vsrt_attention_half, a, stream)
+              : vsrt::launch_attention<vsrt_attention_bfloat_shape>(vsrt_attention_bfloat, a, stream);
 }
 
 }  // namespace
@@ -66,9 +67,6 @@ VsrtStatus vsrt_attention_enqueue(const VsrtAttentionConfig *config, const void 
   const VsrtStatus status = check(*config, pointers);
   if (status != VSRT_OK) return status;
   AttentionArguments a = arguments_of(*config, pointers);
-  const cudaStream_t on = static_cast<cudaStream_t>(stream);
-  const cudaError_t error = config->format == VSRT_FLOAT16
-                                ? launch<vsrt_attention_half_shape>(vsrt_attention_half, a, on)
-                                : launch<vsrt_attention_bfloat_shape>(vsrt_attention_bfloat, a, on);
+  const cudaError_t error = attend(config->format == VSRT_FLOAT16, a, static_cast<cudaStream_t>(stream));
   return error == cudaSuccess ? VSRT_OK : VSRT_CUDA_ERROR + (int32_t)error;
 }

@@ -1,8 +1,9 @@
-// The attention kernel itself, run on CPU threads with the instructions of warps_on_cpu.h, against float64.
+// The attention kernels themselves, run on CPU threads with the instructions of warps_on_cpu.h and warpgroups_on_cpu.h, against float64.
 
-#include "warps_on_cpu.h"
+#include "warpgroups_on_cpu.h"
 
 #include "attention.cu"
+#include "attention_hopper.cu"
 
 #include <cstdio>
 
@@ -11,6 +12,8 @@
 VSRT_ATTENTION_KERNEL(small, vsrt::Half, 32, 16, 2, 2, 0, 1)
 VSRT_ATTENTION_KERNEL(deep, vsrt::Half, 64, 32, 2, 3, 3, 1)
 VSRT_ATTENTION_KERNEL(bfloat, vsrt::Bfloat, 32, 32, 2, 2, 2, 1)
+VSRT_HOPPER_KERNEL(hopper, vsrt::Half, 2, 64, 3, 2)
+VSRT_HOPPER_KERNEL(wide_hopper, vsrt::Bfloat, 3, 128, 3, 0)
 
 namespace {
 
@@ -76,6 +79,10 @@ int main() {
     count(right<small_shape>(small, c));
     count(right<deep_shape>(deep, c));
   }
+  for (int keys : {1, 63, 64, 65, 300}) count(right<hopper_shape>(hopper, random_case(Format::HALF, 1, 1, 131, keys, true, 1.0f, keys)));
+  count(right<hopper_shape>(hopper, random_case(Format::HALF, 2, 2, 70, 129, true, 1.0f, 1)));
+  count(right<wide_hopper_shape>(wide_hopper, random_case(Format::BFLOAT, 1, 1, 200, 600, false, 1.0f, 2)));
+  for (const AttentionCase &c : adversarial_cases(Format::HALF, 66, 270, 6)) count(right<hopper_shape>(hopper, c));
   for (const AttentionCase &c : adversarial_cases(Format::BFLOAT, 20, 75, 5)) count(right<bfloat_shape>(bfloat, c));
   count(shows_nan());
   count(powers_are_close());
