@@ -1,4 +1,4 @@
-"""Attention as an engine: attention.cu compiled for the device, behind the interface that every graph has."""
+"""Attention as an engine: attention.cu, on Hopper attention_hopper.cu, compiled for the device, behind every graph's interface."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from videoscene_rt.engines.engine import TensorView
 from videoscene_rt.engines.errors import BackendError
-from videoscene_rt.engines.kernels.attention_plan import AttentionSizes, AttentionTuning
+from videoscene_rt.engines.kernels.attention_plan import HOPPER, AttentionSizes, HopperTuning, Tuning, tuning_for
 from videoscene_rt.engines.kernels.bindings import Bindings
 from videoscene_rt.engines.kernels.compile import load_kernels
 from videoscene_rt.engines.kernels.launch import Launch
@@ -17,7 +17,7 @@ from videoscene_rt.engines.specs import Signature, TensorSpec
 if TYPE_CHECKING:
     from videoscene_rt.engines.cuda.device import CudaDevice
 
-_FILE, _KERNEL = "attention.cu", "vsrt_attention"
+_KERNEL = "vsrt_attention"
 _BOUND = ("query", "key", "value", "out")
 _LEAST_CAPABILITY = 8
 _FREE_SHARED_BYTES = 48 * 1024
@@ -40,16 +40,16 @@ class AttentionEngine:
     Args:
         device: where it runs; compute capability 8.0 or later.
         sizes: of the tensors.
-        tuning: what changes its speed, and the result by rounding alone.
+        tuning: what changes its speed, and the result by rounding alone; None: what is best for the device.
 
     Raises:
-        BackendError: the device is too old, or refuses the kernel.
+        BackendError: the device is too old, or refuses the kernel, or the tuning is for another one.
     """
 
     scratch_bytes = 0
     """See `Engine.scratch_bytes`: scores stay in registers."""
 
-    def __init__(self, device: CudaDevice, sizes: AttentionSizes, tuning: AttentionTuning | None = None) -> None:
+    def __init__(self, device: CudaDevice, sizes: AttentionSizes, tuning: Tuning | None = None) -> None:
         if int(device.compute_capability.split(".")[0]) < _LEAST_CAPABILITY:
             raise BackendError(
                 f"attention cannot run on {device.name}: its compute capability is {device.compute_capability}",
@@ -57,9 +57,14 @@ class AttentionEngine:
             )
         self.spec = attention_signature(sizes)
         self.sizes = sizes
-        self.tuning = tuning or AttentionTuning()
+        self.tuning = tuning or tuning_for(device.compute_capability)
+        hopper = isinstance(self.tuning, HopperTuning)
+        if hopper and device.compute_capability != HOPPER:
+            raise BackendError(f"{self.tuning} is for compute capability {HOPPER}, which {device.name} does not have")
         self._device = device
-        self._function = load_kernels(device, _FILE, (_KERNEL,), self.tuning.defines)[_KERNEL]
+        self._function = load_kernels(
+            device, self.tuning.source, (_KERNEL,), self.tuning.defines, "a" if hopper else ""
+        )[_KERNEL]
         if self.tuning.shared_bytes > _FREE_SHARED_BYTES:
             attribute = device.driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
             device.call("cuFuncSetAttribute", self._function, attribute, self.tuning.shared_bytes)
@@ -73,7 +78,7 @@ class AttentionContext:
     """One use of the kernel over fixed memory. Addresses are multiples of 16 bytes."""
 
     def __init__(
-        self, device: CudaDevice, function: int, spec: Signature, sizes: AttentionSizes, tuning: AttentionTuning
+        self, device: CudaDevice, function: int, spec: Signature, sizes: AttentionSizes, tuning: Tuning
     ) -> None:
         self._device = device
         self._bound = Bindings(spec, "cuda")

@@ -13,11 +13,14 @@ from videoscene_rt.engines.errors import BackendError
 
 DIM = 64
 """Channels of a head."""
+HOPPER = "9.0"
+"""The one compute capability that attention_hopper.cu is for."""
 _BYTES = 2
 _CHUNKS = DIM * _BYTES // 16
 _BAND = 16
 _MOST_TOKENS = 2**30
 _MOST_BLOCKS = 2**31 - 1
+_HOPPER_SHARED_BYTES = 227 * 1024
 
 Layout = Literal["apart", "together"]
 """Heads apart, [batch,heads,tokens,64], or a token's heads together, [batch,tokens,heads,64]."""
@@ -96,6 +99,11 @@ class AttentionTuning:
             raise BackendError(f"there is no attention kernel of the shape {self}")
 
     @property
+    def source(self) -> str:
+        """The file with the kernel."""
+        return "attention.cu"
+
+    @property
     def threads(self) -> int:
         """Of a block."""
         return 32 * self.warps
@@ -120,3 +128,66 @@ class AttentionTuning:
     def grid(self, sizes: AttentionSizes) -> int:
         """Blocks for these sizes."""
         return sizes.batch * sizes.heads * -(-sizes.queries // self.rows)
+
+
+@dataclass(frozen=True)
+class HopperTuning:
+    """The same for attention_hopper.cu, on compute capability 9.0 alone.
+
+    Attributes:
+        consumers: warpgroups with 64 queries each, 2 or 3. keys: of a tile, 64 or 128.
+        stages: tiles of K and V in shared memory, at least 3.
+        emulated: of 8 powers, how many are computed by arithmetic.
+
+    Raises:
+        BackendError: there is no such kernel.
+    """
+
+    consumers: int = 3
+    keys: int = 128
+    stages: int = 4
+    emulated: int = 2
+
+    def __post_init__(self) -> None:
+        fits = self.shared_bytes <= _HOPPER_SHARED_BYTES
+        if self.consumers not in (2, 3) or self.keys not in (64, 128) or self.stages < 3 or not fits:
+            raise BackendError(f"there is no attention kernel of the shape {self}")
+        if not 0 <= self.emulated <= 8:
+            raise BackendError(f"there is no attention kernel of the shape {self}")
+
+    @property
+    def source(self) -> str:
+        """The file with the kernel."""
+        return "attention_hopper.cu"
+
+    @property
+    def threads(self) -> int:
+        """Of a block: the consumers', and a warpgroup that copies."""
+        return 128 * (self.consumers + 1)
+
+    @property
+    def shared_bytes(self) -> int:
+        """Dynamic shared memory of a block: queries, tiles, two barriers a stage."""
+        return (64 * self.consumers + 2 * self.stages * self.keys) * DIM * _BYTES + 2 * self.stages * 8
+
+    @property
+    def defines(self) -> dict[str, int]:
+        """Macros for attention_hopper.cu."""
+        return {
+            "VSRT_ATTENTION_CONSUMERS": self.consumers,
+            "VSRT_ATTENTION_KEYS": self.keys,
+            "VSRT_ATTENTION_STAGES": self.stages,
+            "VSRT_ATTENTION_EMULATED": self.emulated,
+        }
+
+    def grid(self, sizes: AttentionSizes) -> int:
+        """Blocks for these sizes."""
+        return sizes.batch * sizes.heads * -(-sizes.queries // (64 * self.consumers))
+
+
+Tuning = AttentionTuning | HopperTuning
+
+
+def tuning_for(compute_capability: str) -> Tuning:
+    """What a device of a compute capability ("9.0") gets where nothing is asked for."""
+    return HopperTuning() if compute_capability == HOPPER else AttentionTuning()

@@ -20,7 +20,7 @@ _loaded: dict[tuple[object, ...], dict[str, int]] = {}
 
 
 def load_kernels(
-    device: CudaDevice, file: str, names: Sequence[str], defines: Mapping[str, int] = NO_DEFINES
+    device: CudaDevice, file: str, names: Sequence[str], defines: Mapping[str, int] = NO_DEFINES, variant: str = ""
 ) -> dict[str, int]:
     """Compile a packaged source for a device and load it there; the second time, give what is loaded.
 
@@ -31,6 +31,7 @@ def load_kernels(
         file: the source's name in this package.
         names: of the kernels.
         defines: macros.
+        variant: of the architecture: "a" allows instructions that no other one has.
 
     Returns:
         The CUfunction of each name.
@@ -41,13 +42,15 @@ def load_kernels(
     key = (device.index, file, tuple(sorted(defines.items())), tuple(names))
     with _lock:
         if key not in _loaded:
-            code = compile_cubin(packaged(file), file, device.compute_capability, defines)
+            code = compile_cubin(packaged(file), file, device.compute_capability, defines, variant)
             module = device.call("cuModuleLoadData", code)
             _loaded[key] = {name: int(device.call("cuModuleGetFunction", module, name.encode())) for name in names}
         return _loaded[key]
 
 
-def compile_cubin(source: bytes, name: str, compute_capability: str, defines: Mapping[str, int] = NO_DEFINES) -> bytes:
+def compile_cubin(
+    source: bytes, name: str, compute_capability: str, defines: Mapping[str, int] = NO_DEFINES, variant: str = ""
+) -> bytes:
     """Machine code of a CUDA source, with IEEE arithmetic: no contraction, no flushing, rounded division. Needs no GPU.
 
     Args:
@@ -55,6 +58,7 @@ def compile_cubin(source: bytes, name: str, compute_capability: str, defines: Ma
         name: how NVRTC's messages call it.
         compute_capability: like "9.0".
         defines: macros.
+        variant: of the architecture, "" or "a".
 
     Raises:
         BackendError: NVRTC is missing or refuses the source; says the first line of its log.
@@ -66,7 +70,7 @@ def compile_cubin(source: bytes, name: str, compute_capability: str, defines: Ma
     try:
         options = ProgramOptions(
             name=name,
-            arch=f"sm_{compute_capability.replace('.', '')}",
+            arch=f"sm_{compute_capability.replace('.', '')}{variant}",
             std="c++17",
             fma=False,
             ftz=False,

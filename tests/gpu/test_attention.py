@@ -9,7 +9,7 @@ import pytest
 from videoscene_rt.engines.cuda.device import CudaDevice
 from videoscene_rt.engines.cuda.memory import CudaMemory
 from videoscene_rt.engines.kernels.attention import AttentionContext, AttentionEngine
-from videoscene_rt.engines.kernels.attention_plan import AttentionSizes, AttentionTuning
+from videoscene_rt.engines.kernels.attention_plan import HOPPER, AttentionSizes, AttentionTuning, HopperTuning, Tuning
 
 pytestmark = pytest.mark.gpu
 
@@ -21,7 +21,7 @@ Array = npt.NDArray[np.float16]
 class Rig:
     """An engine with memory bound to it."""
 
-    def __init__(self, cuda: CudaDevice, sizes: AttentionSizes, tuning: AttentionTuning | None = None) -> None:
+    def __init__(self, cuda: CudaDevice, sizes: AttentionSizes, tuning: Tuning | None = None) -> None:
         engine = AttentionEngine(cuda, sizes, tuning)
         self.cuda = cuda
         self.context: AttentionContext = engine.context()
@@ -89,9 +89,18 @@ def test_the_published_models_tokens(cuda: CudaDevice) -> None:
 
 @pytest.mark.parametrize(
     "tuning",
-    [AttentionTuning(64, 64, 4, 2, 0, 4), AttentionTuning(128, 64, 4, 4), AttentionTuning(128, 32, 4, 3, 8)],
+    [
+        AttentionTuning(),
+        AttentionTuning(64, 64, 4, 2, 0, 4),
+        AttentionTuning(128, 64, 4, 4),
+        AttentionTuning(128, 32, 4, 3, 8),
+        HopperTuning(),
+        HopperTuning(2, 64, 5, 0),
+    ],
 )
-def test_other_shapes(cuda: CudaDevice, tuning: AttentionTuning) -> None:
+def test_other_shapes(cuda: CudaDevice, tuning: Tuning) -> None:
+    if isinstance(tuning, HopperTuning) and cuda.compute_capability != HOPPER:
+        pytest.skip(f"for compute capability {HOPPER} alone")
     sizes = AttentionSizes(1, 3, 300, 301, "together")
     feed = random_feed(sizes, 5)
     assert_right(Rig(cuda, sizes, tuning).attend(feed), feed, sizes)

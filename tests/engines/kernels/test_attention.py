@@ -19,7 +19,7 @@ from videoscene_rt.engines.kernels.attention import (
     attention_arguments,
     attention_signature,
 )
-from videoscene_rt.engines.kernels.attention_plan import AttentionSizes, AttentionTuning
+from videoscene_rt.engines.kernels.attention_plan import AttentionSizes, AttentionTuning, HopperTuning, tuning_for
 from videoscene_rt.engines.kernels.source import packaged
 
 
@@ -60,37 +60,58 @@ def test_shapes_that_there_are_not(wrong: dict[str, int]) -> None:
         AttentionTuning(**wrong)
 
 
+@pytest.mark.parametrize("wrong", [{"consumers": 4}, {"keys": 96}, {"stages": 2}, {"stages": 8}, {"emulated": -1}])
+def test_shapes_that_there_are_not_on_hopper(wrong: dict[str, int]) -> None:
+    with pytest.raises(BackendError, match="no attention kernel of the shape"):
+        HopperTuning(**wrong)
+
+
+def test_each_device_gets_its_own() -> None:
+    assert isinstance(tuning_for("9.0"), HopperTuning)
+    assert {type(tuning_for(other)) for other in ("8.0", "8.7", "8.9", "10.0", "12.0")} == {AttentionTuning}
+    device = SimpleNamespace(name="a newer one", compute_capability="10.0")
+    with pytest.raises(BackendError, match="which a newer one does not have"):
+        AttentionEngine(device, AttentionSizes(1, 1, 1, 1), HopperTuning())  # type: ignore[arg-type]
+
+
 def test_a_device_that_is_too_old() -> None:
     device = SimpleNamespace(name="an old one", compute_capability="7.5")
     with pytest.raises(BackendError, match=r"an old one.*7\.5\n.*8\.0 or later"):
         AttentionEngine(device, AttentionSizes(1, 1, 1, 1))  # type: ignore[arg-type]
 
 
-def test_the_source_is_one_for_nvrtc() -> None:
-    source = packaged("attention.cu").decode()
+@pytest.mark.parametrize("name", ["attention.cu", "attention_hopper.cu"])
+def test_the_source_is_one_for_nvrtc(name: str) -> None:
+    source = packaged(name).decode()
     assert "#include" not in source
     assert source.count("struct Half {}") == 1
     assert packaged("splat.cu") == (KERNELS / "splat.cu").read_bytes()
 
 
-@pytest.mark.parametrize("arch", ["sm_80", "sm_87", "sm_90", "sm_100"])
+@pytest.mark.parametrize("arch", ["sm_80", "sm_87", "sm_90", "sm_100", "sm_90a"])
 def test_nothing_spills(arch: str, tmp_path: Path) -> None:
     """The shapes that the C library and the engine take by default, for float16 and bfloat16."""
     nvcc = shutil.which("nvcc")
     if nvcc is None:
         pytest.skip("no nvcc to compile the kernel with")
     source = tmp_path / "kernels.cu"
-    tuning = AttentionTuning()
+    tuning = HopperTuning() if arch == "sm_90a" else AttentionTuning()
+    macro = "VSRT_HOPPER_KERNEL" if arch == "sm_90a" else "VSRT_ATTENTION_KERNEL"
     numbers = ", ".join(str(value) for value in tuning.defines.values())
-    shapes = [f"VSRT_ATTENTION_KERNEL({name}, vsrt::{name}, {numbers})" for name in ("Half", "Bfloat")]
-    source.write_text("\n".join([f'#include "{KERNELS / "attention.cu"}"', *shapes, ""]))
+    shapes = [f"{macro}({name}, vsrt::{name}, {numbers})" for name in ("Half", "Bfloat")]
+    source.write_text("\n".join([f'#include "{KERNELS / tuning.source}"', *shapes, ""]))
     command = (nvcc, "-cubin", f"-arch={arch}", "-Xptxas=-v", "-std=c++17", str(source), "-o", str(tmp_path / "cubin"))
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert re.findall(r"(\d+) bytes spill stores", done.stderr) == ["0", "0"]
+    assert "serialized" not in done.stderr, "the products run in the background"
 
 
-def test_the_c_library_takes_the_same_shape() -> None:
-    numbers = ", ".join(str(value) for value in AttentionTuning().defines.values())
-    library = (KERNELS / "native" / "attention.cu").read_text()
-    assert f"VSRT_ATTENTION_KERNEL(vsrt_attention_half, vsrt::Half, {numbers})" in library
-    assert f"VSRT_ATTENTION_KERNEL(vsrt_attention_bfloat, vsrt::Bfloat, {numbers})" in library
+def test_the_c_library_takes_the_same_shapes() -> None:
+    for tuning, macro, name in (
+        (AttentionTuning(), "VSRT_ATTENTION_KERNEL", "vsrt_attention"),
+        (HopperTuning(), "VSRT_HOPPER_KERNEL", "vsrt_hopper_attention"),
+    ):
+        numbers = ", ".join(str(value) for value in tuning.defines.values())
+        library = (KERNELS / "native" / tuning.source).read_text()
+        assert f"{macro}({name}_half, vsrt::Half, {numbers})" in library
+        assert f"{macro}({name}_bfloat, vsrt::Bfloat, {numbers})" in library
