@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from videoscene_rt import Pipeline
 from videoscene_rt.bench.baselines.facts import BaselineFacts
@@ -51,11 +51,14 @@ def baselines(request: BenchRequest, load: Callable[[], Pipeline], scene: Scene,
             take(BaselineFacts(name=name, precision=request.precision, failure=words(error)))
             raise
         with tempfile.TemporaryFile() as log:
-            facts = in_turns(
-                told, request.baseline_python, ours.chain.run, patience_s=request.baseline_limit_s, log=log
-            )
-            log.seek(0)
-            take(facts, log.read().decode(errors="replace"))
+            try:
+                facts = in_turns(
+                    told, request.baseline_python, ours.chain.run, patience_s=request.baseline_limit_s, log=log
+                )
+            except (KeyboardInterrupt, SystemExit):
+                parts.traces[f"baseline {name}"] = _read(log)
+                raise
+            take(facts, _read(log))
 
     try:
         for name in request.baselines:
@@ -72,3 +75,8 @@ def _told(request: BenchRequest, name: Name) -> BaselineRequest:
         threads=request.threads, precision=request.precision, device=device, checkpoint=request.checkpoint,
         kernels=None if request.kernels is None else request.kernels.resolve(),
     )  # fmt: skip
+
+
+def _read(log: IO[bytes]) -> str:
+    log.seek(0)
+    return log.read().decode(errors="replace")
