@@ -29,7 +29,7 @@ BUDGETS: tuple[tuple[str, float, Callable[[Record], float | None]], ...] = (
     ),
     ("bytes of the arena", 20 << 20, lambda r: r.chain and r.chain.arena_bytes + r.chain.mapped_bytes),
     ("bytes copied to the device", 0, lambda r: r.chain and sum(r.chain.uploaded_bytes.values())),
-    ("stages of a step", 8, lambda r: r.chain and len(r.chain.stages)),
+    ("stages of a step", 7, lambda r: r.chain and len(r.chain.stages)),
     ("microseconds of the harness for a step", 20, lambda r: r.overhead_us),
     ("microseconds of the harness for an arrival", 20, lambda r: r.rate and r.rate.overhead_us),
 )
