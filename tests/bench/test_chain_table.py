@@ -17,7 +17,7 @@ from videoscene_rt.bench.record import Record, Statistics, write_record
 
 SPANS = (
     StageSpan(stage="render", lane=0, start_ms=0.0, end_ms=0.25),
-    StageSpan(stage="encode_first_image", lane=1, start_ms=0.125, end_ms=0.625),
+    StageSpan(stage="encode_images", lane=1, start_ms=0.125, end_ms=0.625),
 )
 FACTS = ChainFacts(
     captured=True, slots=2, memory="copied", num_points=3000, timestep=499, arena_bytes=5 << 20, mapped_bytes=16,
@@ -83,9 +83,9 @@ def test_everything_else_is_told(tmp_path: Path) -> None:
     text = markdown(
         [*written(tmp_path, chain(), graph), str(tmp_path / "equality.json"), str(tmp_path / "rebuild.json")]
     )
-    assert "| `encode_first_image` | 1 | 0.125 | 0.625 | 0.500 |" in text
+    assert "| `encode_images` | 1 | 0.125 | 0.625 | 0.500 |" in text
     assert "two or more at once 0.125 ms" in text
-    assert "At once: render and encode_first_image." in text
+    assert "At once: render and encode_images." in text
     assert "bytes uploaded a step (scene): 123,456" in text
     assert "kept after 1000 steps: device memory 0 bytes, Python 512 bytes" in text
     assert "2 in flight (scene): 2.500 ms a step" in text
