@@ -1,8 +1,12 @@
 // Attention on a GPU: every shape and the C library against float64; 77 where there is no GPU.
 //
-//   attention_gpu_test                 the test
+//   attention_gpu_test [--test]        the test
 //   attention_gpu_test --bench         the test, then the time of every shape, a line of JSON each
 //   attention_gpu_test --bench-only    the times alone, each with a few rows looked at
+//   attention_gpu_test --small         a few small cases, for compute-sanitizer
+//   attention_gpu_test --hello         only whether there is a GPU that the kernels run on
+//
+// A second word keeps to the ways whose names begin with it: half, bfloat, hopper, library. So one that hangs or faults spoils no other's run.
 
 #include <cuda_runtime.h>
 
@@ -148,13 +152,17 @@ std::vector<int64_t> some_rows(const AttentionCase &c, int count, uint32_t seed)
   return rows;
 }
 
-// Every way that a case's format has: the shapes, then the library.
+std::string chosen;  // how the names of ways begin
+
+// Every way that a case's format has and that is chosen: the shapes, then the library.
 std::vector<std::pair<std::string, Way>> ways(Format format) {
   std::vector<std::pair<std::string, Way>> all;
   for (const Variant &variant : variants())
     if (variant.format == format)
       all.emplace_back(variant.name, [&variant](const Problem &p, cudaStream_t s) { return launch(variant, p, s); });
   all.emplace_back(format == Format::HALF ? "library_half" : "library_bfloat", enqueue);
+  const auto other = [](const auto &way) { return way.first.rfind(chosen, 0) != 0; };
+  all.erase(std::remove_if(all.begin(), all.end(), other), all.end());
   return all;
 }
 
@@ -232,11 +240,19 @@ int main(int count, char **words) {
     return NO_GPU;
   }
   const std::string word = count > 1 ? words[1] : "";
+  chosen = count > 2 ? words[2] : "";
   cudaStream_t stream;
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
   int failed = 0, done = 0;
   double worst = 0.0;
-  if (word != "--bench-only") {
+  if (word == "--hello" || word == "--small") {
+    const int tokens = word == "--hello" ? 16 : 150;
+    const AttentionCase c = random_case(Format::HALF, 1, 2, tokens, tokens, true, 1.0f, 1);
+    test(c, Expected(c), stream, failed, done, worst);
+    std::printf("%d of %d are right\n", done - failed, done);
+    return failed == 0 || word == "--hello" ? 0 : 1;
+  }
+  if (word != "--bench-only") {  // "", "--test" or "--bench"
     for (const AttentionCase &c : cases()) test(c, Expected(c), stream, failed, done, worst);
     const AttentionCase published = random_case(Format::HALF, 1, 2, 17776, 17776, true, 1.0f, 8);
     test(published, Expected(published, some_rows(published, 24, 1)), stream, failed, done, worst);
@@ -244,7 +260,7 @@ int main(int count, char **words) {
     std::printf("%d of %d are right; the largest error is %.2f of its limit\n", done - failed, done, worst);
     std::fflush(stdout);
   }
-  if (!word.empty()) {
+  if (word == "--bench" || word == "--bench-only") {
     for (bool together : {true, false}) bench(random_case(Format::HALF, 1, 48, 17776, 17776, together, 1.0f, 1), 10, stream, failed);
     bench(random_case(Format::BFLOAT, 1, 48, 17776, 17776, true, 1.0f, 1), 10, stream, failed);
     bench(random_case(Format::HALF, 1, 12, 1296, 1296, true, 1.0f, 2), 50, stream, failed);
