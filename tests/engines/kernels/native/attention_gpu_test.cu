@@ -218,7 +218,14 @@ void bench(const AttentionCase &c, int runs, cudaStream_t stream, int &failed) {
   const Expected expected(c, some_rows(c, 12, 3));
   for (const auto &[who, way] : ways(c.format)) {
     double worst = 0.0;
-    const bool good = right(problem, expected, who, way, stream, &worst);
+    problem.out.spoil();
+    check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+    if (!way(problem, stream)) {
+      ++failed;
+      continue;
+    }
+    check(cudaStreamSynchronize(stream), who.c_str());
+    const bool good = expected.holds(problem.out.read(), who, &worst);
     failed += !good;
     const std::vector<float> found = times(problem, way, runs, stream);
     if (found.empty()) continue;
@@ -261,8 +268,8 @@ int main(int count, char **words) {
     std::fflush(stdout);
   }
   if (word == "--bench" || word == "--bench-only") {
-    for (bool together : {true, false}) bench(random_case(Format::HALF, 1, 48, 17776, 17776, together, 1.0f, 1), 10, stream, failed);
-    bench(random_case(Format::BFLOAT, 1, 48, 17776, 17776, true, 1.0f, 1), 10, stream, failed);
+    for (bool together : {true, false}) bench(random_case(Format::HALF, 1, 48, 17776, 17776, together, 1.0f, 1), 7, stream, failed);
+    bench(random_case(Format::BFLOAT, 1, 48, 17776, 17776, true, 1.0f, 1), 7, stream, failed);
     bench(random_case(Format::HALF, 1, 12, 1296, 1296, true, 1.0f, 2), 50, stream, failed);
   }
   check(cudaStreamDestroy(stream), "cudaStreamDestroy");
