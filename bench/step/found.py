@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from videoscene_rt.bench.beside.watching import Watch
 from videoscene_rt.bench.chain_scene import Arrays
 from videoscene_rt.bench.closed_loop import Samples
 from videoscene_rt.bench.record import Record, Statistics, rounded_us
-from videoscene_rt.bench.step.parts import Parts
+from videoscene_rt.bench.step.parts import Parts, words
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,14 @@ class Found:
             "samples_us": {**(self.work.samples_us or {}), **rounded_us(samples)},
         }
         if watch is not None:
-            beside = watch.found()
-            update["beside"] = beside
-            notes += watch.silence() + _throttling(beside)
-            if "costs" in self.facts:
-                update["costs"] = self.facts["costs"].model_copy(update={"device_peak_bytes": watch.peak_bytes()})
+            try:
+                beside = watch.found()
+                update["beside"] = beside
+                notes += watch.silence() + _throttling(beside)
+                if "costs" in self.facts:
+                    update["costs"] = self.facts["costs"].model_copy(update={"device_peak_bytes": watch.peak_bytes()})
+            except Exception as error:  # what a tool said that nobody expected must not take the figures with it
+                parts.failed("the machine beside the run", words(error), traceback.format_exc())
         if "chain" in self.facts:
             tails = {name: one.p99 / one.p50 for name, one in statistics.items() if one.p99 is not None and one.p50}
             update["chain"] = self.facts["chain"].model_copy(update={"p99_over_p50": tails})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -22,7 +23,7 @@ from videoscene_rt.bench.step.costs import costs
 from videoscene_rt.bench.step.found import Found, Measured, doubts
 from videoscene_rt.bench.step.loaded import chain_alone, chain_facts, free_device_bytes, load
 from videoscene_rt.bench.step.loads import at_a_rate, closed, frames_as_they_come
-from videoscene_rt.bench.step.parts import Parts, Tell
+from videoscene_rt.bench.step.parts import Parts, Tell, words
 from videoscene_rt.bench.step.request import BenchRequest
 from videoscene_rt.bench.step.stages import stage_facts
 from videoscene_rt.bench.step.starts import start_facts
@@ -70,8 +71,8 @@ def measure_step(
         run = _Run(request, bundle, source, source.load(), cuda, watch, tell, keep)
         try:
             with watch.ours():
-                run.of_the_pipeline()
-            run.after_it()
+                run.guarded("the pipeline", run.of_the_pipeline)
+            run.guarded("what came after it", run.after_it)
         except (KeyboardInterrupt, SystemExit):
             run.keep()
             raise
@@ -115,6 +116,15 @@ class _Run:
         """Hand over what there is, if there is anything."""
         if self._found is not None:
             self._keep(self.measured())
+
+    def guarded(self, name: str, work: Callable[[], None]) -> None:
+        """Do something; after the closed loop, whatever it raises between its parts, or when it closes a pipeline, is a failure."""
+        try:
+            work()
+        except Exception as error:  # a device that has failed says so once more when it is let go
+            if self._found is None:
+                raise
+            self.parts.failed(name, words(error), traceback.format_exc())
 
     def of_the_pipeline(self) -> None:
         """Load it, and measure what can be measured while it is there."""

@@ -13,6 +13,7 @@ from PIL import Image
 from tests.bench.records import record
 from tests.bench.report.records import full_record
 from tests.support.browser import Browser, Shown, browser, needs_chromium
+from videoscene_rt.bench.baselines.facts import BaselineFacts, Round
 from videoscene_rt.bench.record import Record, read_record
 from videoscene_rt.bench.report.compare_page import compare_page, named_records
 from videoscene_rt.bench.report.page import report_page
@@ -78,6 +79,24 @@ def check(found: Shown, width: int, dark: bool) -> None:
     assert (max(shades) < 60) if dark else (min(shades) > 200)
     picture = Image.open(io.BytesIO(found.picture)).convert("L")
     assert picture.getextrema()[1] - picture.getextrema()[0] > 150, "nothing to see"
+
+
+def test_what_failed_is_on_the_page_and_in_the_table() -> None:
+    broken = BaselineFacts(
+        name="torch-eager",
+        precision="fp16",
+        rounds=(Round(subject_ms=1, baseline_ms=3),),
+        failure="its process <ended>",
+    )
+    found = full_record(failures={"roofline": "it broke | badly"}, baselines=(broken,))
+    page, table = report_page(found), markdown_table(found)
+    assert "failed: roofline" in page
+    assert "What failed" in page
+    assert "it broke | badly" in page
+    assert "broke off: its process &lt;ended&gt;" in page
+    assert "3.00× (3.00 to 3.00)" in page
+    assert "failed: roofline; settled" in table
+    assert "- **failed**: roofline: it broke \\| badly\n" in table
 
 
 @needs_chromium

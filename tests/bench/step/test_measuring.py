@@ -109,6 +109,27 @@ def test_every_part_on_a_device(small_bundle: Path, monkeypatch: pytest.MonkeyPa
     assert kept[0].record.beside.energy == record.beside.energy, "known as soon as the closed loop is over"
 
 
+def test_a_device_that_fails_for_good(small_bundle: Path, monkeypatch: pytest.MonkeyPatch, gpu: None) -> None:
+    """It fails in a part, in every part after it, and when the pipeline is closed; a tool's line is broken as well."""
+    loads = Loads(small_bundle, monkeypatch, fails_at=2)
+    monkeypatch.setattr(measuring, "load", loads)
+
+    def gone(*given: Any, **named: Any) -> Any:
+        raise BackendError("cuLaunchKernel failed: CUDA_ERROR_ILLEGAL_ADDRESS")
+
+    for name in ("at_a_rate", "frames_as_they_come", "costs"):
+        monkeypatch.setattr(measuring, name, gone)
+    monkeypatch.setattr(Pipeline, "close", gone)
+    monkeypatch.setattr(measuring.Watch, "found", gone)
+    record = measure_step(request(small_bundle)).record
+    parts = ("fixed rate", "frames as they come", "memory and copies", "the pipeline", "stages one by one")
+    assert list(record.failures) == ["the machine beside the run", *parts]
+    assert {record.failures[name] for name in parts[:4]} == {"cuLaunchKernel failed: CUDA_ERROR_ILLEGAL_ADDRESS"}
+    assert record.statistics["device"].count == 4
+    assert record.statistics["step.scene"].count == 4
+    assert record.start is not None
+
+
 def test_baselines_have_a_pipeline_of_their_own_that_may_fail(
     small_bundle: Path, monkeypatch: pytest.MonkeyPatch, gpu: None, tmp_path: Path
 ) -> None:
