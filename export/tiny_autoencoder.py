@@ -96,7 +96,7 @@ class TinyAutoencoder(nn.Module):
     def encode_clips(self, clips: Tensor) -> Tensor:
         """Whole clips f32[N,4T,3,H,W] in [0, 1] → latents f32[N,T,16,h,w]; nothing of one clip reaches another."""
         latents, _ = _run(self.encoder, clips.flatten(0, 1), None, len(clips))
-        return latents.unflatten(0, (len(clips), -1))
+        return latents.reshape(len(clips), -1, *latents.shape[1:])
 
     def decode(self, latents: Tensor, memory: Sequence[Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Latents f32[T,16,h,w] → frames f32[4T,3,H,W], nominally in [0, 1], and the memory for the latents to follow.

@@ -100,8 +100,8 @@ class _Lift:
                 return ByClip(Padded(video))
             case ("Slice", ByClip(Padded(video))) if drops_last(node, axis=1):
                 return ByClip(Past(video))
-            case ("Reshape", ByClip(Past() as past)) if by_clip(node, self._clips, axes=(5, 4)):
-                return past
+            case ("Reshape", ByClip(Past() as looked_back)) if by_clip(node, self._clips, axes=(5, 4)):
+                return looked_back
             case ("Pad", Video() as video) if self._clips == 1 and pads_front(node, axis=0):
                 return Padded(video)
             case ("Slice", Padded(video)) if drops_last(node, axis=0):
