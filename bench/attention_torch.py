@@ -31,7 +31,7 @@ def measure_torch(heads: int, tokens: int, runs: int, backend: str, dtype: str) 
     try:
         with torch.no_grad(), sdpa_kernel(getattr(SDPBackend, backend)):
             for run in range(-3, runs):
-                begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+                begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
                 begin.record()
                 scaled_dot_product_attention(query, key, value)
                 end.record()

@@ -131,13 +131,16 @@ void Expected::add(int64_t row, const std::vector<float> &numbers) {
   }
 }
 
-bool Expected::holds(const std::vector<uint16_t> &out, const std::string &who, double *worst) const {
+bool Expected::holds(const std::vector<uint16_t> &out, const std::string &who, double *worst, double *relative) const {
   const AttentionCase &c = case_;
+  double errors = 0.0, sizes = 0.0;
   for (size_t i = 0; i < rows_.size(); ++i) {
     const int64_t row = rows_[i], at = place(row, c.queries, (int)(row % c.queries));
     for (int channel = 0; channel < 64; ++channel) {
       const double found = to_float(c.format, out[at + channel]);
       const double part = std::fabs(found - exact_[64 * i + channel]) / limit_[64 * i + channel];
+      errors += (found - exact_[64 * i + channel]) * (found - exact_[64 * i + channel]);
+      sizes += exact_[64 * i + channel] * exact_[64 * i + channel];
       if (worst != nullptr) *worst = std::max(*worst, std::isnan(part) ? INFINITY : part);
       if (part <= 1.0) continue;
       std::fprintf(stderr, "%s, %s: %d×%d×%d×%d, %s, row %lld, channel %d: %g instead of %g, %.3g of the limit\n", who.c_str(),
@@ -146,5 +149,10 @@ bool Expected::holds(const std::vector<uint16_t> &out, const std::string &who, d
       return false;
     }
   }
-  return true;
+  const double found = std::sqrt(errors / sizes), most = 4 * std::ldexp(1.0, c.format == Format::HALF ? -11 : -8);
+  if (relative != nullptr) *relative = found;
+  if (c.name != "random" || found <= most) return true;
+  std::fprintf(stderr, "%s, %s: %d×%d×%d×%d: errors of %.3g of the outputs, root mean square\n", who.c_str(), c.name.c_str(), c.batch,
+               c.heads, c.queries, c.keys, found);
+  return false;
 }
