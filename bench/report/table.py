@@ -21,9 +21,25 @@ def markdown_table(record: Record) -> str:
         found = record.statistics[name]
         figures = (found.p50, found.p90, found.p99, found.p99_9, found.max, found.jitter)
         lines.append(f"| {' | '.join((f'`{name}`', f'{found.count:,}', *map(ms, figures)))} |")
+    lines += _baselines(record)
     lines += ["", *(f"- **failed**: {_plain(name)}: {_plain(why)}" for name, why in record.failures.items())]
     lines += [*(f"- {_plain(note)}" for note in record.notes)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _baselines(record: Record) -> list[str]:
+    """How many times as long each baseline took in the same run, in turns with ours; nothing where there was none."""
+    rows = []
+    for one in record.baselines:
+        if one.ratio is None:
+            rows.append(f"| {_plain(one.name)} | {_plain(one.precision)} | did not run: {_plain(one.failure)} | |")
+            continue
+        middle, low, high = one.ratio
+        rows.append(
+            f"| {_plain(one.name)} | {_plain(one.precision)} | {middle:.2f}× ({low:.2f} to {high:.2f}) | {len(one.rounds)} × {one.steps} |"
+        )
+    head = ["", "| baseline, in turns | precision | times as long | rounds × steps |", "| --- | --- | ---: | ---: |"]
+    return [*head, *rows] if rows else []
 
 
 def _plain(text: str) -> str:

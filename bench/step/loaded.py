@@ -75,8 +75,10 @@ def chain_alone(
 
 
 def chain_facts(request: BenchRequest, pipeline: Pipeline, ways: Ways, step_ms: float) -> ChainFacts:
-    """How the chain runs, what it holds, what steps leave behind. ``step_ms`` says how many steps are a few seconds."""
-    few = max(1, min(request.settings.iterations, int(_FEW_S * 1e3 / max(step_ms, 1e-3))))
+    """How the chain runs, what it holds, what steps leave behind. ``step_ms`` says how many steps are a few seconds: no more than those,
+    and no more than a series of the request has."""
+    step_s = max(step_ms, 1e-3) / 1e3
+    few = max(1, min(max(request.settings.iterations, int(request.settings.seconds / step_s)), int(_FEW_S / step_s)))
     repeats, many = min(_TIMELINE_REPEATS, few), min(_GROWTH_STEPS, few)
     return facts_of(pipeline, ways.scene, repeats).model_copy(
         update={

@@ -17,3 +17,4 @@ def sum_in_order() -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads memory that was not written
     torch.backends.cudnn.benchmark = False
+    torch.backends.cuda.enable_cudnn_sdp(False)  # its gradients are summed in any order, unless warnings are errors

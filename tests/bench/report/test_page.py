@@ -97,6 +97,7 @@ def test_what_failed_is_on_the_page_and_in_the_table() -> None:
     assert "3.00× (3.00 to 3.00)" in page
     assert "failed: roofline; settled" in table
     assert "- **failed**: roofline: it broke \\| badly\n" in table
+    assert "| torch-eager | fp16 | 3.00× (3.00 to 3.00) | 1 × " in table
 
 
 @needs_chromium
