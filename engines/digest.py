@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-_CHUNK = 1 << 20
+_PIECE = 1 << 23
+"""Large, because after each piece a thread waits for Python's lock: up to 5 ms while another one imports modules."""
 
 
 def file_sha256(path: Path, on_read: Callable[[int], None] | None = None) -> str:
-    """Hex SHA-256 of a file's bytes, read in pieces of 1 MiB; ``on_read`` is told the size of each."""
+    """Hex SHA-256 of a file's bytes, read in pieces of at most 8 MiB; ``on_read`` is told the size of each."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_CHUNK):
-            digest.update(piece)
+    with path.open("rb", buffering=0) as file:
+        buffer = bytearray(min(_PIECE, max(1, os.fstat(file.fileno()).st_size)))
+        view = memoryview(buffer)
+        while count := file.readinto(buffer):
+            digest.update(view[:count])
             if on_read is not None:
-                on_read(len(piece))
+                on_read(count)
     return digest.hexdigest()
 
 
