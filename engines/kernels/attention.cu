@@ -60,6 +60,8 @@ __device__ __forceinline__ void attend(const AttentionArguments &a) {
 
   float out[BANDS][DIM / 8][4] = {};
   Row rows[BANDS][2];
+#pragma unroll
+  for (int band = 0; band < BANDS; ++band) start(rows[band]);
   // ldmatrix: this lane's row in the first four matrices. K: matrices 0, 1 are channels 0 to 7 and 8 to 15 of keys 0 to 7, matrices 2, 3 of
   // keys 8 to 15: b0, b1 of two products. V, transposed: matrices 0, 1 are keys 0 to 7 and 8 to 15 of channels 0 to 7, 2, 3 of 8 to 15.
   // The channel's number counts in the offset by exclusive or alone, the key's by addition alone.

@@ -52,7 +52,9 @@ struct Consumer {
   Row rows[2];
 
   __device__ __forceinline__ Consumer(const AttentionArguments &arguments, unsigned queries_, unsigned stages_, unsigned full_, unsigned empty_)
-      : a(arguments), queries(queries_), stages(stages_), full(full_), empty(empty_) {}
+      : a(arguments), queries(queries_), stages(stages_), full(full_), empty(empty_) {
+    start(rows);
+  }
 
   __device__ __forceinline__ unsigned stage_of(int tile) const { return stages + tile % Shape::STAGES * Shape::STAGE_BYTES; }
 

@@ -26,11 +26,18 @@ __device__ __forceinline__ float power_of_2_by_arithmetic(float x) {
   return ptx::float_of(ptx::bits_of(p) + (ptx::bits_of(rounded) << 23));
 }
 
-// One row of a lane's two.
+// One row of a lane's two. It has no initializers, for nvcc (13.0 at least) forgets them in arrays of arrays, of which it fills all but
+// the first with zeros: `start` sets what a row begins with.
 struct Row {
-  float reference = NOTHING;  // close to the largest score yet, times scale·log2(e)
-  float sum = 0.0f;           // of this lane's weights
+  float reference;  // close to the largest score yet, times scale·log2(e)
+  float sum;        // of this lane's weights
 };
+
+// Nothing has been seen of these rows yet.
+__device__ __forceinline__ void start(Row (&rows)[2]) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half) rows[half].reference = NOTHING, rows[half].sum = 0.0f;
+}
 
 // The largest of a row's scores in this tile, in all four lanes.
 template <int TILES>

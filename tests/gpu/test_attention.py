@@ -108,6 +108,17 @@ def test_other_shapes(cuda: CudaDevice, tuning: Tuning) -> None:
     assert_right(Rig(cuda, sizes, tuning).attend(feed), feed, sizes)
 
 
+@pytest.mark.parametrize("tuning", [AttentionTuning(), AttentionTuning(64, 64, 4, 2, 0, 4), HopperTuning()])
+def test_scores_far_below_zero(cuda: CudaDevice, tuning: Tuning) -> None:
+    """All about -20,000: what a row begins with must be below them."""
+    if isinstance(tuning, HopperTuning) and cuda.compute_capability != HOPPER:
+        pytest.skip(f"for compute capability {HOPPER} alone")
+    sizes = AttentionSizes(1, 1, 150, 333)
+    feed = random_feed(sizes, 8, 0.5)
+    feed["query"][..., 0], feed["key"][..., 0] = 400.0, -400.0
+    assert_right(Rig(cuda, sizes, tuning).attend(feed), feed, sizes)
+
+
 def test_captured_and_replayed_it_gives_the_same_bits(cuda: CudaDevice) -> None:
     sizes = AttentionSizes(1, 2, 257, 257)
     rig, feed = Rig(cuda, sizes), random_feed(sizes, 6)
