@@ -88,7 +88,7 @@ class AttentionTuning:
     keys: int = 64
     warps: int = 4
     stages: int = 2
-    emulated: int = 2
+    emulated: int = 0
     blocks: int = 2
 
     def __post_init__(self) -> None:
@@ -146,7 +146,7 @@ class HopperTuning:
     consumers: int = 3
     keys: int = 128
     stages: int = 4
-    emulated: int = 2
+    emulated: int = 0
 
     def __post_init__(self) -> None:
         fits = self.shared_bytes <= _HOPPER_SHARED_BYTES

@@ -12,8 +12,8 @@
 namespace {
 
 // docs/kernels.md says what was measured.
-VSRT_ATTENTION_KERNEL(vsrt_attention_half, vsrt::Half, 128, 64, 4, 2, 2, 2)
-VSRT_ATTENTION_KERNEL(vsrt_attention_bfloat, vsrt::Bfloat, 128, 64, 4, 2, 2, 2)
+VSRT_ATTENTION_KERNEL(vsrt_attention_half, vsrt::Half, 128, 64, 4, 2, 0, 2)
+VSRT_ATTENTION_KERNEL(vsrt_attention_bfloat, vsrt::Bfloat, 128, 64, 4, 2, 0, 2)
 
 constexpr int64_t MOST_TOKENS = 1 << 30, MOST_BLOCKS = 0x7fffffff;
 

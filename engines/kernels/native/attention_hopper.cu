@@ -8,8 +8,8 @@
 namespace {
 
 // docs/kernels.md says what was measured.
-VSRT_HOPPER_KERNEL(vsrt_hopper_attention_half, vsrt::Half, 3, 128, 4, 2)
-VSRT_HOPPER_KERNEL(vsrt_hopper_attention_bfloat, vsrt::Bfloat, 3, 128, 4, 2)
+VSRT_HOPPER_KERNEL(vsrt_hopper_attention_half, vsrt::Half, 3, 128, 4, 0)
+VSRT_HOPPER_KERNEL(vsrt_hopper_attention_bfloat, vsrt::Bfloat, 3, 128, 4, 0)
 
 }  // namespace
 

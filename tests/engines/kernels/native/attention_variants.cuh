@@ -73,5 +73,6 @@ HOPPER_VARIANT(3, 64, 6, 0)
 HOPPER_VARIANT(3, 64, 6, 2)
 HOPPER_VARIANT(2, 128, 4, 0)
 HOPPER_VARIANT(2, 128, 4, 2)
+HOPPER_NAMED(hopper_bfloat_c3_k128_s4_e0, Format::BFLOAT, vsrt::Bfloat, 3, 128, 4, 0)
 HOPPER_NAMED(hopper_bfloat_c3_k128_s4_e2, Format::BFLOAT, vsrt::Bfloat, 3, 128, 4, 2)
 #endif
