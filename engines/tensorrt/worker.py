@@ -90,6 +90,8 @@ def configure(module: Any, can: Capabilities, builder: Any, network: Any, job: J
     """The builder's configuration for one attempt, and how many layers were typed."""
     config = builder.create_builder_config()
     config.builder_optimization_level = job.level
+    # What runs beside what is the chain's to say; an engine that forks streams of its own makes its part of a captured graph branch.
+    config.max_aux_streams = 0
     config.clear_flag(module.BuilderFlag.TF32)  # FP32 in a recipe means FP32, not its first ten bits
     if job.workspace_mib is not None:
         config.set_memory_pool_limit(module.MemoryPoolType.WORKSPACE, job.workspace_mib * _MIB)

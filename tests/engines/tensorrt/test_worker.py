@@ -89,6 +89,7 @@ def test_8_6_is_told_by_flags_and_layers(precision: str, flags: set[str]) -> Non
     assert typed == (0 if precision == "fp32" else 1)
     assert config.told == {"WORKSPACE": 64 << 20, "sources": 1 << 4}
     assert config.builder_optimization_level == 2  # type: ignore[attr-defined]
+    assert config.max_aux_streams == 0  # type: ignore[attr-defined]
     assert not hasattr(config, "progress_monitor")
     assert any("gone" in text for _, text in events.heard) == (precision != "fp32")
 
@@ -104,6 +105,7 @@ def test_typed_networks_need_no_flags(precision: str) -> None:
     assert (config.flags, typed) == (set(), 0)
     assert config.told["sources"] == 1 << 3 | 1 << 4
     assert hasattr(config, "progress_monitor")
+    assert config.max_aux_streams == 0  # type: ignore[attr-defined]
     config, typed, _ = configured(TENSORRT_RTX_1, precision, None, {})
     assert (config.flags, typed) == (set(), 0)
     assert "sources" not in config.told
