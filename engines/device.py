@@ -148,8 +148,11 @@ class Device(Protocol):
     def elapsed_ms(self, begin: Any, end: Any) -> float:
         """Between two events made with timing, both done."""
 
+    def record(self, handle: int, event: Any) -> None:
+        """Record an event on a stream, anybody's, by its handle; it must be alive."""
+
     def order(self, handle: int, before: int) -> None:
-        """Make the stream ``before`` wait for what the stream ``handle`` has so far; both by their handles, anybody's."""
+        """Make the stream ``before`` wait for what the stream ``handle`` has so far; both by their handles, anybody's, and alive."""
 
     def copy(self, target: int, source: int, nbytes: int, stream: Any) -> None:
         """Copy between two addresses in a stream's order, without waiting. Host memory must be page-locked to overlap."""

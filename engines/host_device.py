@@ -94,6 +94,9 @@ class HostDevice:
         """The host's events have no time."""
         raise BackendError("the CPU's events have no time: the chain measures its stages with a clock")
 
+    def record(self, handle: int, event: HostEvent) -> None:
+        """See `Device.record`: it is done."""
+
     def order(self, handle: int, before: int) -> None:
         """Nothing to order."""
 

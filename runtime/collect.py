@@ -8,7 +8,7 @@ from typing import Any
 
 from videoscene_rt.chain.chain import Chain
 from videoscene_rt.deadline import Deadlines, Outcome, nonfinite_words
-from videoscene_rt.handle import Lifetime
+from videoscene_rt.handle import Lifetime, stream_handle
 from videoscene_rt.ladder import COARSE
 from videoscene_rt.result import UNKNOWN_TIMESTEP, Result, Step
 from videoscene_rt.split_run import DeviceSplitRun, HostSplitRun
@@ -68,18 +68,21 @@ class Collector:
         def download() -> dict[str, Any]:
             return shown(chain.download(slot) if split is None else split.download(slot))
 
+        def read_by(stream: Any) -> None:
+            chain.slots[slot].readers.mark(stream_handle(stream))
+
         if chain.device.kind == "cpu":
-            return Result(step, download(), stale)
+            return Result(step, download(), stale, read_by=read_by)
         from videoscene_rt.engines.cuda.array import DeviceArray
 
         place = chain.slots[slot]
         made, stream = (place.done, chain.lanes[0]) if split is None else (split.rendered[slot], split.stream)
         names = [name for name in RESULTS if split is None or name != "frames"]
         arrays = {
-            name: DeviceArray(chain.device, chain.view(name, slot), made, stream, place.readers.add)  # type: ignore[arg-type]
+            name: DeviceArray(chain.device, chain.view(name, slot), made, stream, place.readers.take)  # type: ignore[arg-type]
             for name in names
         }
-        return Result(step, shown(arrays), stale, download)
+        return Result(step, shown(arrays), stale, download, read_by)
 
     def _stale(self, number: int, lifetime: Lifetime) -> str:
         """Why a step's arrays are no longer to be had; "" while they are."""

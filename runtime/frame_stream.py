@@ -190,13 +190,16 @@ class FrameStream:
             self._source.run.wait_chunk(0)  # so that the figures have when that was
         return self._handle.result(timeout)
 
-    def close(self) -> None:
+    def close(self, after: Any = None) -> None:
         """Give the slot back. On the CPU chunks that were not begun are left out; on a GPU what was launched runs to its end, before the
         slot's next step. A second time does nothing.
+
+        Args:
+            after: a stream of yours that still reads the frames; see `Handle.release`.
         """
         if not self._handle.released:
             self._source.run.cancel()
-            self._handle.release()
+            self._handle.release(after)
 
     def __enter__(self) -> FrameStream:
         self._entered = True

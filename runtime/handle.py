@@ -100,8 +100,8 @@ class Handle:
         """Give the slot back; the result is no longer to be had. A second time does nothing.
 
         Args:
-            after: a stream of yours that still reads the results: the slot's next step waits for what it has so far. Streams that took an
-                array through DLPack are waited for in any case.
+            after: a stream of yours that still reads the results: the slot's next step waits for what it has now. It may be destroyed
+                afterwards. See docs/embedding.md for which streams need it.
         """
         if not self.released:
             self.lifetime.released = True

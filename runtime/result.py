@@ -80,6 +80,7 @@ class Result:
         arrays: frames and coarse, uint8[F,H,W,3]; depth, float32[F,H,W]; hole_mask, uint8[F,H,W].
         stale: says why the arrays are no longer to be had; "" while they are.
         to_host: brings them to the host; None where they lie there.
+        read_by: told a stream that reads them; None where nothing is to be ordered.
     """
 
     def __init__(
@@ -88,11 +89,13 @@ class Result:
         arrays: Mapping[str, Any],
         stale: Callable[[], str] | None = None,
         to_host: Callable[[], Mapping[str, npt.NDArray[Any]]] | None = None,
+        read_by: Callable[[Any], None] | None = None,
     ) -> None:
         self.step = step
         self._arrays = dict(arrays)
         self._stale = stale
         self._to_host = to_host
+        self._read_by = read_by
 
     @property
     def frames(self) -> Any:
@@ -153,6 +156,20 @@ class Result:
         """
         host = self.host()
         return Result(self.step, {name: array.copy() for name, array in host._arrays.items()})
+
+    def read_by(self, stream: Any) -> None:
+        """Let the next step in this one's place wait for what a stream of yours has been given until this call: call it when what reads
+        the arrays was put onto the stream. It may be destroyed afterwards. See docs/embedding.md for which streams need it.
+
+        Args:
+            stream: see `Handle.wait_on`.
+
+        Raises:
+            InputError: the result is no longer valid.
+        """
+        self._check()
+        if self._read_by is not None:
+            self._read_by(stream)
 
     def _check(self) -> None:
         reason = "" if self._stale is None else self._stale()

@@ -309,8 +309,15 @@ class Stepper:
         return StreamSource(run, handle, begun, status, stale)
 
     def _release(self, run: AnyRun, slot: int, reader: int | None) -> None:
-        if reader is not None:
-            self._chain.slots[slot].readers.add(reader)
+        try:
+            if reader is not None:
+                self._chain.slots[slot].readers.mark(
+                    reader
+                )  # now, since the stream may be gone when the slot's next step begins
+        finally:
+            self._give_back(run, slot)
+
+    def _give_back(self, run: AnyRun, slot: int) -> None:
         if isinstance(run, (DeviceSplitRun, HostSplitRun)):
             with self.lock:
                 if self.deadlines is not None:

@@ -171,7 +171,7 @@ class DeviceStreamRun(_Chunks, DeviceRun):
         made: Any = place.part_done[chunk + _BEFORE]
         device: Any = chain.device
         stream: Any = chain.lanes[0]
-        return view.owner if device.kind == "cpu" else DeviceArray(device, view, made, stream, place.readers.add)
+        return view.owner if device.kind == "cpu" else DeviceArray(device, view, made, stream, place.readers.take)
 
     def order_chunk(self, chunk: int, handle: int) -> None:
         """See `StreamRun.order_chunk`."""

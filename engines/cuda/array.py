@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from videoscene_rt.engines.cuda.errors import translated
+from videoscene_rt.engines.cuda.stream_owner import LEGACY_STREAM, stream_owner
 from videoscene_rt.engines.cuda.streams import CudaEvent, CudaStream
 from videoscene_rt.engines.engine import TensorView
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 _CUDA = 2
 """kDLCUDA (dlpack.h)."""
 _UNORDERED = -1
-_LEGACY_STREAM = 1
 
 
 class DeviceArray:
@@ -33,7 +33,7 @@ class DeviceArray:
         view: where it lies.
         made: the event after which it holds what it says.
         stream: on which it is made.
-        on_read: told the handle of each stream that is given the array through DLPack.
+        on_read: told the handle of each stream that is given the array through DLPack, and who keeps it alive, or None (`stream_owner`).
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class DeviceArray:
         view: TensorView,
         made: CudaEvent,
         stream: CudaStream,
-        on_read: Callable[[int], None],
+        on_read: Callable[[int, Any | None], None],
     ) -> None:
         self._device = device
         self._view = view
@@ -89,9 +89,9 @@ class DeviceArray:
         from cuda.core.utils import StridedMemoryView
 
         if stream != _UNORDERED:
-            reader = _LEGACY_STREAM if stream is None else int(stream)
+            reader = int(stream) if stream else LEGACY_STREAM
             self._device.call("cuStreamWaitEvent", reader, self._made.handle, 0)
-            self._on_read(reader)
+            self._on_read(reader, stream_owner(reader))
         with translated(self._device.name):
             buffer = Buffer.from_handle(self.pointer, self.nbytes, owner=self._view.owner)
             return StridedMemoryView.from_buffer(buffer, self.shape, dtype=self.dtype).__dlpack__(

@@ -152,6 +152,10 @@ class CudaDevice:
         with translated(self.name):
             return float(end.raw - begin.raw)
 
+    def record(self, handle: int, event: CudaEvent) -> None:
+        """See `Device.record`. The driver follows the handle: one of a destroyed stream crashes the process."""
+        self.call("cuEventRecord", event.raw.handle, handle)
+
     def order(self, handle: int, before: int) -> None:
         """See `Device.order`."""
         if handle == before:

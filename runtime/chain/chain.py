@@ -167,8 +167,7 @@ class Chain:
         chosen, main = self.slots[slot], self.lanes[0]
         with self.launching:
             main.wait(chosen.ready)
-            while chosen.readers:
-                self.device.order(chosen.readers.pop(), before=main.handle)
+            chosen.readers.order(before=main)
             main.record(chosen.begin)
             times = chosen.program.launch() if way is None else self._launch_parts(chosen, way, on_part)
             main.record(chosen.done)

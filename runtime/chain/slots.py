@@ -5,6 +5,7 @@ from __future__ import annotations
 from videoscene_rt.chain.arena import ArenaPlan
 from videoscene_rt.chain.description import STATUS, Buffer
 from videoscene_rt.chain.program import Program
+from videoscene_rt.chain.readers import Readers
 from videoscene_rt.engines.device import Block, Device, Event, Place, host_array
 from videoscene_rt.engines.memory import Memory
 
@@ -43,7 +44,7 @@ class Slot:
         results: by name.
         ready: the inputs are in place. begin, done: around the program. All have time.
         status: int32[2] on the host, written by the last stage; see `plan.STATUS`.
-        readers: streams that were given a result to read, as handles; the next step here waits for them.
+        readers: streams that were given a result to read; the next step here waits for them.
         uploaded: bytes of inputs copied so far.
         program: the whole step. parts: the programs of each other way, one after the other.
         part_done: after each part of such a way, with time.
@@ -64,7 +65,7 @@ class Slot:
         self.number = number
         self.inputs: dict[str, InputBuffer] = {}
         self.results: dict[str, Memory] = {}
-        self.readers: set[int] = set()
+        self.readers = Readers(device)
         self.uploaded = 0
         for buffer in buffers:
             region = arena.region(buffer.name, number)

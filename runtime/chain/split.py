@@ -88,10 +88,9 @@ class SplitStep:
         Returns:
             Milliseconds of each stage, where the device runs what it is given at once (the CPU).
         """
-        chosen, device = self._chain.slots[slot], self._chain.device
+        chosen = self._chain.slots[slot]
         self.stream.wait(chosen.ready)
-        while chosen.readers:
-            device.order(chosen.readers.pop(), before=self.stream.handle)
+        chosen.readers.order(before=self.stream)
         self.stream.record(chosen.begin)
         times = self._render[slot].launch()
         self.stream.record(self.rendered[slot])

@@ -108,7 +108,7 @@ def test_inputs_on_the_device_that_are_not_finite_are_named(
         memory = cuda.allocate(array.dtype.name, array.shape)
         memory.write(array)
         cuda.synchronize()
-        return DeviceArray(cuda, memory.view(), stream.record(), stream, lambda handle: None)
+        return DeviceArray(cuda, memory.view(), stream.record(), stream, lambda *reader: None)
 
     pipeline.step(mine)
     xyz = mine.xyz.copy()

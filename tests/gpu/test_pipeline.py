@@ -136,7 +136,7 @@ def test_device_memory_is_bound_and_read_in_place(
         memory.write(mine.xyz)
         cuda.synchronize()
         stream = cuda.new_stream()
-        array = DeviceArray(cuda, memory.view(), stream.record(), stream, lambda handle: None)
+        array = DeviceArray(cuda, memory.view(), stream.record(), stream, lambda *reader: None)
         pipeline.step(given(1))
         pipeline.bind("xyz", array)
         rest = {"num_points": mine.num_points}

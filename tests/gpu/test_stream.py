@@ -90,7 +90,9 @@ def test_others_take_a_chunk_without_a_copy(pipeline: Pipeline, cuda: CudaDevice
             view = StridedMemoryView.from_dlpack(frames.array, stream_ptr=reader.handle)
             assert tuple(view.shape) == (len(frames), *expected[0].shape[1:])
             cuda.copy(mine.pointer + frames.first * row, int(view.ptr), len(frames) * row, reader)
-    pipeline.submit(given(1)).release()  # the slot's next step waits for the reader
+        stream.close(after=reader.raw)
+    for number in (1, 2):  # every slot
+        pipeline.submit(given(number)).release()  # the slot's next step waits for the reader
     reader.synchronize()
     assert np.array_equal(mine.read(), expected[0])
 

@@ -56,6 +56,11 @@ class SimulatedStream:
         self._device = device
         self.handle = device.register(self)
         self.queue: deque[Work] = deque()
+        self.destroyed = False
+
+    def destroy(self) -> None:
+        """What it has still runs; who names it afterwards crashes, as with the driver."""
+        self.destroyed = True
 
     def push(self, function: Callable[[], None]) -> None:
         self._device.put(self, Work("run", function))
@@ -108,6 +113,7 @@ class SimulatedDevice(HostDevice):
         return handle
 
     def stream_of(self, handle: int) -> SimulatedStream:
+        assert not self._things[handle].destroyed, "a destroyed stream was touched: the driver would crash"
         return self._things[handle]
 
     def block(self, nbytes: int, place: Place = "device") -> Block:
@@ -127,6 +133,9 @@ class SimulatedDevice(HostDevice):
         assert begin.done
         assert end.done
         return 1.0
+
+    def record(self, handle: int, event: Any) -> None:
+        self.stream_of(handle).record(event)
 
     def order(self, handle: int, before: int) -> None:
         self.stream_of(before).wait(self.stream_of(handle).record())

@@ -119,7 +119,7 @@ def test_a_stream_of_ones_own_reads_a_chunk_while_the_next_is_computed(
                 frames.wait_on(reader.handle)
                 view, span = frames.array, slice(frames.first, frames.stop)
                 reader.push(lambda view=view, span=span, seen=seen: seen.__setitem__(span, view))
-            pipeline.chain.slots[0].readers.add(reader.handle)  # as an array that is taken through DLPack does
+            pipeline.chain.slots[0].readers.take(reader.handle, reader)  # as an array that is taken through DLPack does
             assert np.array_equal(streamed(pipeline, given(1), decoder), expected[1])
             device.synchronize()
             assert np.array_equal(seen, expected[0])
