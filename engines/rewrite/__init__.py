@@ -89,8 +89,9 @@ def apply(rewrite: Rewrite, model: ir.Model, kept: Collection[str] = (), timeste
     Raises:
         NotApplicable: the graph has not the structure, or would lose a value that must be kept.
     """
-    from videoscene_rt.engines.rewrite import frames_as_depth, timestep_table
+    from videoscene_rt.engines.rewrite import attention_as_plugin, frames_as_depth, timestep_table
 
     if rewrite.name == "timestep_table":
         return timestep_table.rewrite(model, timesteps)
-    return {"frames_as_depth": frames_as_depth.rewrite}[rewrite.name](model, kept)
+    by_name = {"frames_as_depth": frames_as_depth.rewrite, "attention_as_plugin": attention_as_plugin.rewrite}
+    return by_name[rewrite.name](model, kept)

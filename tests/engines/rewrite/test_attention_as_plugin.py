@@ -1,0 +1,135 @@
+"""A student whose attention is the plug-in's op: the same numbers with NumPy in the op's place, and other graphs left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir as ir
+import pytest
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+
+from tests.support.activations import record_rooms
+from tests.support.onnx_runs import distance
+from videoscene_rt.engines.activations import Activations
+from videoscene_rt.engines.bundle import Bundle
+from videoscene_rt.engines.precision import derive, derive_weak
+from videoscene_rt.engines.precision.source import load_source
+from videoscene_rt.engines.rewrite import NotApplicable, Rewrite, apply, rewrites_for
+
+PLUGIN = Rewrite(name="attention_as_plugin", version=1, graphs=("student",), backends=("tensorrt",), why="a test")
+Array = npt.NDArray[np.float32]
+
+
+class VideoSceneAttention(OpRun):  # type: ignore[misc]
+    """The op in NumPy, with the plug-in's fields."""
+
+    op_domain = "videoscene_rt"
+
+    def _run(self, query: Array, key: Array, value: Array, together: int, scale: float) -> tuple[Array]:
+        assert together == 0
+        scores = np.einsum("bhqc,bhkc->bhqk", *(np.asarray(one, np.float64) for one in (query, key))) * scale
+        weights = np.exp(scores - scores.max(-1, keepdims=True))
+        out = np.einsum("bhqk,bhkc->bhqc", weights / weights.sum(-1, keepdims=True), np.asarray(value, np.float64))
+        return (out.astype(query.dtype),)
+
+
+@pytest.fixture(scope="module")
+def bundle(small_bundle: Path) -> Bundle:
+    return Bundle.open(small_bundle)
+
+
+@pytest.fixture(scope="module")
+def activations(bundle: Bundle) -> Activations:
+    return record_rooms(bundle.folder)
+
+
+@pytest.mark.parametrize(("precision", "limit"), [("fp32", 2e-6), ("fp16", 5e-3)])
+def test_the_numbers_stay(
+    bundle: Bundle, activations: Activations, precision: str, limit: float, tmp_path: Path
+) -> None:
+    path = tmp_path / "student.onnx"
+    derived = derive(bundle, "student", precision, activations, path, rewrites=(PLUGIN,))
+    assert any(note.startswith("attention as a plug-in, 2 times") for note in derived.notes)
+    sample = activations.graphs["student"].samples[0]
+    evaluator = ReferenceEvaluator(str(path), new_ops=[VideoSceneAttention])
+    found = dict(zip(evaluator.output_names, evaluator.run(None, dict(sample.inputs)), strict=True))
+    for name, expected in sample.outputs.items():
+        assert distance(found[name], expected).relative_l2 < limit
+
+
+def test_scores_are_gone_and_names_stay(bundle: Bundle, activations: Activations, tmp_path: Path) -> None:
+    path = tmp_path / "student.onnx"
+    derive(bundle, "student", "fp16", activations, path, rewrites=(PLUGIN,))
+    onnx.checker.check_model(str(path))
+    before = onnx.load(bundle.graph_path("student"), load_external_data=False).graph
+    after = onnx.load(path, load_external_data=False)
+    made = [node for node in after.graph.node if node.op_type == "VideoSceneAttention"]
+    softmaxes = [node for node in before.node if node.op_type == "Softmax"]
+    assert len(made) == len(softmaxes) == 2
+    assert not any(node.op_type == "Softmax" for node in after.graph.node)
+    products = [node.output[0] for old in softmaxes for node in before.node if old.output[0] in node.input]
+    assert [node.output[0] for node in made] == products
+    assert {node.domain for node in made} <= {entry.domain for entry in after.opset_import}
+    types = {value.name: value.type.tensor_type.elem_type for value in after.graph.value_info}
+    for node in made:
+        fields = {field.name: onnx.helper.get_attribute_value(field) for field in node.attribute}
+        assert fields == {"together": 0, "scale": pytest.approx(0.125)}
+        assert {types[name] for name in (*node.input, *node.output)} == {onnx.TensorProto.FLOAT16}
+
+
+def test_8_6_gets_it_in_fp16_too(bundle: Bundle, activations: Activations, tmp_path: Path) -> None:
+    derived = derive_weak(bundle, "student", "fp16", activations, tmp_path / "student.onnx", rewrites=(PLUGIN,))
+    named = {name: kind for name, kind in derived.layer_precisions.items() if name.endswith("/VideoSceneAttention")}
+    assert len(named) == 2
+    assert set(named.values()) == {"fp16"}
+
+
+def test_no_backend_has_it_yet() -> None:
+    for backend in ("tensorrt", "tensorrt-rtx", "onnxruntime"):
+        assert "attention_as_plugin" not in [one.name for one in rewrites_for("student", backend)]
+
+
+def test_other_graphs_are_left_alone(bundle: Bundle) -> None:
+    with pytest.raises(NotApplicable, match="no softmax"):
+        apply(PLUGIN, load_source(bundle.graph_path("decode_clip")))
+    model = load_source(bundle.graph_path("student"))
+    scores = next(node for node in model.graph if node.op_type == "Softmax").inputs[0]
+    assert scores is not None
+    with pytest.raises(NotApplicable, match="must be kept"):
+        apply(PLUGIN, model, (scores.name or "",))
+
+
+def _changed(bundle: Bundle, operator: str) -> ir.Model:
+    """A student whose first scores go through one more node."""
+    model = load_source(bundle.graph_path("student"))
+    softmax = next(node for node in model.graph if node.op_type == "Softmax")
+    scores = softmax.inputs[0]
+    assert scores is not None
+    inputs = [scores, scores] if operator == "Add" else [scores]
+    between = ir.node(operator, inputs, name="a mask")
+    between.outputs[0].name, between.outputs[0].dtype, between.outputs[0].shape = "masked", scores.dtype, scores.shape
+    model.graph.insert_before(softmax, between)
+    softmax.replace_input_with(0, between.outputs[0])
+    return model
+
+
+@pytest.mark.parametrize("operator", ["Add", "Relu"])
+def test_a_mask_is_not_lost(bundle: Bundle, operator: str) -> None:
+    with pytest.raises(NotApplicable, match="does not stand between two products alone"):
+        apply(PLUGIN, _changed(bundle, operator))
+
+
+def test_keys_that_are_not_transposed_are_not_taken_for_it(bundle: Bundle) -> None:
+    model = load_source(bundle.graph_path("student"))
+    turn = next(
+        node
+        for node in model.graph
+        if node.op_type == "Transpose" and list(node.attributes.get_ints("perm", [])) == [0, 2, 1]
+    )
+    turn.attributes["perm"] = ir.AttrInt64s("perm", [1, 2, 0])
+    with pytest.raises(NotApplicable, match="not known as transposed keys"):
+        apply(PLUGIN, model)
