@@ -97,6 +97,7 @@ def test_the_published_models_tokens(cuda: CudaDevice) -> None:
         AttentionTuning(128, 64, 4, 4),
         AttentionTuning(128, 32, 4, 3, 8),
         HopperTuning(),
+        HopperTuning(3, 128, 4, 2),
         HopperTuning(2, 64, 5, 0),
     ],
 )
