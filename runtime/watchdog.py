@@ -57,25 +57,25 @@ class Watched:
 
     def __init__(self, step: int, device: _Device) -> None:
         self.step = step
-        self.device = device
+        self.device: _Device | None = device
         self.started = time.monotonic()
         self.run: _Run | None = None
         self.over = False
         self.reported = False
 
     def end(self) -> None:
-        """It has ended, or failed. A second time does nothing."""
+        """It has ended, or failed: what it ran on is let go. A second time does nothing."""
         if self.reported and not self.over:
             _LOG.warning("step %d has ended after %.3g s", self.step, time.monotonic() - self.started)
-        self.over, self.run = True, None
+        self.over, self.run, self.device = True, None, None
 
     def still_runs(self) -> bool:
-        """Ask its run, from the watchdog's thread."""
-        run = self.run
-        if run is not None:
-            self.device.use()
+        """Ask its run, from whatever thread."""
+        run, device = self.run, self.device
+        if run is not None and device is not None:
+            device.use()
             if run.done:
-                self.over = True
+                self.over, self.run, self.device = True, None, None
         return not self.over
 
 
@@ -121,6 +121,7 @@ class Watchdog:
         """
         watched = Watched(step, device)
         with self._changed:
+            self._let_go(place[0])
             if self._thread is None and not self._closed:
                 # where it fails, the next step tries again
                 self._thread = start_daemon(self._serve, "videoscene_rt watchdog")
@@ -136,6 +137,16 @@ class Watchdog:
             self._closed = True
             self._watched.clear()
             self._changed.notify()
+
+    def _let_go(self, newest: int) -> None:
+        """Forget the ended steps of bundles that were swapped out: each would hold a whole chain until the thread looks again."""
+        for place in [place for place in self._watched if place[0] != newest]:
+            try:
+                runs = self._watched[place].still_runs()
+            except Exception:  # a fault of the device: the step's caller is told by its own call
+                runs = False
+            if not runs:
+                del self._watched[place]
 
     def _serve(self) -> None:
         while True:
@@ -156,8 +167,9 @@ class Watchdog:
                 self._look(each)
 
     def _look(self, watched: Watched) -> None:
+        device = watched.device
         try:
-            runs = watched.still_runs()
+            runs = watched.still_runs() and device is not None
         except Exception:  # a fault of the device: the step's caller is told by its own call
             watched.end()
             return
@@ -165,7 +177,7 @@ class Watchdog:
             return
         watched.reported = True
         self.hangs += 1
-        hang = Hang(watched.step, time.monotonic() - watched.started, watched.device.name)
+        hang = Hang(watched.step, time.monotonic() - watched.started, "" if device is None else device.name)
         _LOG.error("%s", hang)
         if self._on_hang is not None:
             try:

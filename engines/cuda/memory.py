@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from contextlib import suppress
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -86,11 +87,18 @@ class PageLocked:
     def __init__(self, device: CudaDevice, nbytes: int) -> None:
         flags = device.driver.CU_MEMHOSTALLOC_PORTABLE | device.driver.CU_MEMHOSTALLOC_DEVICEMAP
         self.host_pointer: int | None = None
-        self._free = device.driver.cuMemFreeHost
+        self._device = device
         self.host_pointer = int(device.call("cuMemHostAlloc", max(nbytes, 1), flags))
         self.device_pointer = int(device.call("cuMemHostGetDevicePointer", self.host_pointer, 0))
         ctypes.memset(self.host_pointer, 0, nbytes)
 
     def __del__(self) -> None:
-        if self.host_pointer is not None:
-            self._free(self.host_pointer)
+        if self.host_pointer is None:
+            return
+        driver = self._device.driver
+        (status,) = driver.cuMemFreeHost(self.host_pointer)
+        if (
+            status == driver.CUresult.CUDA_ERROR_INVALID_CONTEXT
+        ):  # the last reference went in a thread without a context
+            with suppress(Exception):  # while the interpreter ends, nothing need be freed
+                self._device.call("cuMemFreeHost", self.host_pointer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import shutil
 from pathlib import Path
@@ -50,15 +50,29 @@ def bundle(request: pytest.FixtureRequest) -> Bundle:
     return Bundle.open(request.getfixturevalue("small_bundle"))
 
 
+@pytest.fixture(scope="session")
+def hosted_bundle(request: pytest.FixtureRequest) -> Path:
+    """What runs on the host beside a GPU: the bundle named by VSRT_SMALL_BUNDLE, else the tests' small one, else VSRT_BUNDLE's.
+
+    A step of `tiny` takes seconds there, and a file of these tests hundreds of steps.
+    """
+    named = os.environ.get("VSRT_SMALL_BUNDLE")
+    if named:
+        return Bundle.open(Path(named)).folder
+    if importlib.util.find_spec("torch") is not None:
+        return Path(request.getfixturevalue("small_bundle"))
+    return Path(request.getfixturevalue("bundle").folder)
+
+
 @pytest.fixture(scope="session", params=["tensorrt", "onnxruntime-cuda", "hosted"])
 def built(
     request: pytest.FixtureRequest, cuda: CudaDevice, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
 ) -> Built:
-    """A bundle with engines. TensorRT's are those of VSRT_BUNDLE; ONNX Runtime's are made here; "hosted" needs none."""
+    """A bundle with engines. TensorRT's are those of VSRT_BUNDLE; ONNX Runtime's are made here; "hosted" needs none (`hosted_bundle`)."""
     backend = str(request.param)
     if backend == "hosted":
         pytest.importorskip("onnxruntime", reason="no ONNX Runtime")
-        return Built(bundle.folder, backend, "fp32")
+        return Built(request.getfixturevalue("hosted_bundle"), backend, "fp32")
     from videoscene_rt.cli.main import main
     from videoscene_rt.engines.platform import platform
     from videoscene_rt.engines.store.store import EngineStore

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -13,11 +14,16 @@ from tests.gpu.built import Built
 from tests.support.scenes import scene
 from videoscene_rt import Ladder, Pipeline
 from videoscene_rt.engines.cuda.device import CudaDevice
+from videoscene_rt.handle import wait_until
 
 pytestmark = pytest.mark.gpu
 
-BUSY_MS, DEADLINE_S = 400.0, 0.05
+BUSY_MS, DEADLINE_S, OVER_S = 400.0, 0.05, 120.0
 _CHUNK = 1 << 28
+RELOADS, GROWTH_MIB = 48, 6.0
+"""The driver takes and gives back 2 MiB at a time, and old and new bundles lie among one another in them, so free memory goes up and down
+by a few such units however right everything is. From the second quarter of the reloads to the last there are 24 of them: what loses more
+than a quarter of a MiB a reload is found; of less, so many reloads cannot tell."""
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +85,9 @@ def test_coarse_frames_come_at_the_deadline_while_the_lanes_are_busy(
     meanwhile = pipeline.step(given(2), deadline=30.0)
     assert (meanwhile.status, meanwhile.step.rung) == ("degraded", "coarse")
     assert same(meanwhile, expected[2], "coarse")
-    pipeline.chain.lanes[0].synchronize()
+    # The device is free when its lane is; with graphs on the host the late refinement goes on after that, on its worker. That it is
+    # over is seen by a step that need not be coarse.
+    assert wait_until(lambda: pipeline.step(given(0), deadline=30.0).status == "ok", OVER_S)
     for number in range(3):
         result = pipeline.step(given(number), deadline=30.0)
         assert (result.status, same(result, expected[number])) == ("ok", True)
@@ -128,12 +136,16 @@ def test_inputs_on_the_device_that_are_not_finite_are_named(
 def test_reloads_give_their_memory_back(built: Built, expected: list[Any], cuda: CudaDevice) -> None:
     if built.backend == "hosted":
         pytest.skip("it is not made by Pipeline.load")
-    free = []
+    used = []
     with built.load(ladder=Ladder()) as pipeline:
-        for turn in range(12):
+        begin = cuda.free_bytes()
+        for turn in range(RELOADS):
             pipeline.reload(built.folder)
             result = pipeline.step(given(turn % 3), deadline=30.0)
             assert result.step.reloads == turn + 1
             assert same(result, expected[turn % 3])
-            free.append(cuda.free_bytes())
-    assert free[-1] >= free[3] - 2**21, free
+            gc.collect()
+            used.append((begin - cuda.free_bytes()) / 2**20)
+    quarter = RELOADS // 4
+    early, late = (float(np.median(part)) for part in (used[quarter : 2 * quarter], used[-quarter:]))
+    assert late - early <= GROWTH_MIB, " ".join(f"{mib:+.0f}" for mib in used)

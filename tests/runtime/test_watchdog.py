@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -156,3 +157,44 @@ def test_a_step_that_hangs_does_not_keep_the_process_from_ending(small_bundle: P
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr
     assert "not even the coarse frames" in done.stdout
+
+
+class Run:
+    done = False
+
+
+class Device:
+    name = "a device"
+
+    def use(self) -> None:
+        """There is no other."""
+
+
+def test_what_a_step_ran_on_is_let_go_when_it_ends() -> None:
+    """Though the thread looks at it once in an hour alone."""
+    watchdog, device = Watchdog(3600.0), Device()
+    watched, gone = watchdog.watch((1, 0), 0, device), weakref.ref(device)
+    watched.run = Run()
+    watched.end()
+    del device
+    assert gone() is None
+    watchdog.close()
+
+
+def test_steps_of_a_swapped_out_bundle_hold_it_until_they_end_and_no_longer() -> None:
+    """Late ones, and submitted ones whose result nobody took, end without telling."""
+    watchdog, old, new = Watchdog(3600.0), Device(), Device()
+    runs = Run(), Run()
+    for slot, run in enumerate(runs):
+        watchdog.watch((1, slot), slot, old).run = run
+    gone = weakref.ref(old)
+    del old
+    runs[0].done = True
+    watchdog.watch((2, 0), 2, new)
+    assert gone() is not None, "one still runs, and is watched"
+    assert set(watchdog._watched) == {(1, 1), (2, 0)}
+    runs[1].done = True
+    watchdog.watch((2, 1), 3, new)
+    assert gone() is None
+    assert set(watchdog._watched) == {(2, 0), (2, 1)}
+    watchdog.close()
