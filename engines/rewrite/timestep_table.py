@@ -49,7 +49,8 @@ def rewrite(model: ir.Model, timesteps: Sequence[int]) -> str:
 
 def _depends_on(graph: ir.Graph, timestep: ir.Value) -> dict[ir.Node, None]:
     """The nodes that read the timestep, what was computed of it, and constants, and nothing else; in the graph's order."""
-    values, nodes = {timestep}, {}
+    values: set[ir.Value | None] = {timestep}
+    nodes: dict[ir.Node, None] = {}
     for node in graph:
         varying = [value for value in node.inputs if value is not None and constant(value) is None]
         if varying and all(value in values for value in varying):
@@ -70,9 +71,8 @@ def _check(ends: list[ir.Value], inside: set[ir.Value], timesteps: Sequence[int]
 
 def _shape(value: ir.Value) -> list[int] | None:
     """A value's sizes, if every one is known."""
-    if value.shape is None or not all(isinstance(size, int) for size in value.shape):
-        return None
-    return [int(size) for size in value.shape]  # type: ignore[arg-type]  # just looked at
+    known = [] if value.shape is None else [size for size in value.shape if isinstance(size, int)]
+    return known if value.shape is not None and len(known) == len(value.shape) else None
 
 
 def _rows(
