@@ -94,7 +94,7 @@ def measure_mode(
     begin = time.perf_counter()
     with Pipeline.load(
         request.bundle, request.backend, request.precision, seed=request.seed, threads=request.threads,
-        memory=request.memory, capture=mode == "captured",
+        memory=request.memory, capture=mode == "captured", streaming=False,
     ) as pipeline:  # fmt: skip
         once(pipeline, scene)
         setup_s = time.perf_counter() - begin

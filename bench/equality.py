@@ -110,7 +110,13 @@ def _checks(request: EqualityRequest, world: World) -> tuple[tuple[Check, ...], 
 
 def _load(request: EqualityRequest, **options: Any) -> Pipeline:
     return Pipeline.load(
-        request.bundle, request.backend, request.precision, seed=request.seed, threads=request.threads, **options
+        request.bundle,
+        request.backend,
+        request.precision,
+        seed=request.seed,
+        threads=request.threads,
+        streaming=False,
+        **options,
     )
 
 
