@@ -112,7 +112,10 @@ class SoakRecord(_Data):
         paused: inputs of the rate that came while it was looking, which nobody was there to take.
         counters: `videoscene_rt.counters.Counters` of the pipeline, looks included.
         captured: whether a step is one graph launch.
-        statistics: of the steps after the warm-up, milliseconds: "step" (the call), at a rate "age" (arrival to result).
+        scenes: what the steps go through in turn, at the preset's size; the first is the unchanged input. Records from before
+            23 November 2026 do not say, and their steps resized the images.
+        statistics: of the steps after the warm-up, milliseconds: "step" (the call), "step NAME" (those of one scene), at a rate "age"
+            (arrival to result).
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -128,6 +131,7 @@ class SoakRecord(_Data):
     steps: int = Field(ge=0)
     identity: Identity
     inputs: Inputs
+    scenes: tuple[str, ...] = ()
     captured: bool
     load_s: Positive
     output: Output

@@ -24,6 +24,7 @@ from videoscene_rt.bench.soak.facts import Finding, SoakRecord
 from videoscene_rt.bench.soak.log import Log
 from videoscene_rt.bench.soak.request import SoakRequest
 from videoscene_rt.bench.soak.running import Subject, look_now, run_soak
+from videoscene_rt.bench.soak.scenes import at_size, by_scene
 from videoscene_rt.bench.soak.verdict import findings
 from videoscene_rt.bench.step_facts import RateFacts
 from videoscene_rt.bench.surroundings import host, versions
@@ -54,7 +55,7 @@ def soak(request: SoakRequest, tell: Tell = lambda record: None) -> SoakRecord:
     bundle = Bundle.open(request.bundle)
     cuda = KINDS[request.backend].device == "cuda"
     found = sources(bundle.manifest.preset, request.scenes)
-    scenes = [source.load() for source in found]
+    scenes = [at_size(source.load(), bundle.manifest.preset) for source in found]
     clocks = ClockWatch()
     watch = Watch(installed() if cuda else None, EnergyCounter() if cuda else None)
     with watch:
@@ -77,6 +78,7 @@ def soak(request: SoakRequest, tell: Tell = lambda record: None) -> SoakRecord:
                 steps=0,
                 identity=identify(bundle, CHAIN, engine, request.backend, request.precision, mode, cuda=cuda),
                 inputs=inputs,
+                scenes=tuple(source.name for source in found),
                 captured=pipeline.captured,
                 load_s=time.perf_counter() - begin,
                 output=log.output,
@@ -168,7 +170,9 @@ def _subject(pipeline: Pipeline, scenes: Sequence[Scene], *, by_deadline: bool) 
 
 def _so_far(empty: SoakRecord, log: Log, pipeline: Pipeline) -> SoakRecord:
     settings, counters = empty.settings, pipeline.counters
-    series = {"step": log.step_ms(settings.warmup_s), "age": log.age_ms(settings.warmup_s)}
+    steps = log.step_ms(settings.warmup_s)
+    each = by_scene(empty.scenes, steps, log.steps - steps.size)
+    series = {"step": steps, **each, "age": log.age_ms(settings.warmup_s)}
     rate = None
     if log.arrivals and settings.rate_hz is not None and settings.deadline_ms is not None:
         rate = RateFacts(

@@ -75,6 +75,9 @@ def test_a_soak_that_keeps_its_limits(small_bundle: Path, tmp_path: Path, capsys
     assert {"frames", "coarse", "depth", "hole_mask"} == set(record.output.digests)
     assert record.output.compared == 2 * len(record.looks) - 1, "each slot at each look, with the very first one"
     assert record.counters["ok"] == record.steps + 2 * len(record.looks)
+    assert record.scenes[:3] == ("room-11", "room-12", "room-13")
+    each = [record.statistics[f"step {name}"] for name in record.scenes]
+    assert sum(one.count for one in each) == record.statistics["step"].count
     assert sum(minute.steps for minute in record.minutes) == record.steps
     out = capsys.readouterr().out
     assert "held: output: " in out
@@ -252,8 +255,10 @@ def test_its_own_records_are_no_growth(small_bundle: Path, tmp_path: Path) -> No
 
 
 def test_committed_records_are_of_this_schema() -> None:
+    """And say what docs/reliability.md says of them: every limit was kept, but for one rate, which the old program's scenes exceeded."""
     folder = Path(__file__).parents[3] / "docs" / "records" / "reliability"
-    assert folder.is_dir()
-    for path in folder.glob("soak-*.json"):
-        record = SoakRecord.model_validate_json(path.read_text())
-        assert (record.state, record.held) == ("done", True), path
+    records = {path.name: SoakRecord.model_validate_json(path.read_text()) for path in folder.glob("soak-*.json")}
+    assert {name: (record.state, exceeded(record)) for name, record in records.items()} == {
+        "soak-tiny-cpu.json": ("done", []),
+        "soak-edge-h100.json": ("done", ["rate"]),
+    }
