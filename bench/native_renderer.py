@@ -52,7 +52,7 @@ class NativeRenderer:
 
     def __init__(self, library: Path, preset: Preset, device: str) -> None:
         self._cuda = device == "cuda"
-        self._library = _open(library)
+        self._library = open_kernels(library)
         frames, height, width = preset.frames, preset.height, preset.width
         settings = preset.renderer
         background = (ctypes.c_uint8 * 4)(*settings.background, 0)
@@ -87,7 +87,12 @@ class NativeRenderer:
             raise BackendError(f"the kernels' library refused: {words} (status {status})")
 
 
-def _open(path: Path) -> Any:
+def open_kernels(path: Path) -> Any:
+    """Load the library.
+
+    Raises:
+        InputError: it cannot be loaded. BackendError: it is of another ABI.
+    """
     try:
         library = ctypes.CDLL(str(path.resolve()))
     except OSError as error:

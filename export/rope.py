@@ -104,6 +104,10 @@ class CatRopeProcessor:
         query = positioned(attn.norm_q(heads(attn.to_q(tokens))))
         key = positioned(attn.norm_k(heads(attn.to_k(tokens))))
         value = heads(attn.to_v(tokens))
-        mixed = functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(-2)
+        mixed = self.attend(query, key, value).transpose(1, 2).flatten(-2)
         out = attn.to_out[0](mixed)
         return out[:, texts:], out[:, :texts]
+
+    def attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """softmax(query·keyᵀ/√d)·value, all [B, heads, tokens, head_dim]."""
+        return functional.scaled_dot_product_attention(query, key, value)

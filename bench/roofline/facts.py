@@ -88,5 +88,5 @@ class RooflineFacts(_Data):
 
 
 _SURE = 0.95
-WIDTHS = {"fp32": 4, "fp16": 2, "int8": 1}
+WIDTHS = {"fp32": 4, "fp16": 2, "bf16": 2, "int8": 1}
 """Bytes of a weight."""
