@@ -18,7 +18,7 @@ from videoscene_rt.bench.published.measuring import Measuring, first_line
 from videoscene_rt.bench.published.parity import student_parity
 from videoscene_rt.bench.published.rates import measured_rates
 from videoscene_rt.bench.published.request import PublishedRequest
-from videoscene_rt.bench.published.summary import summarised, write_summary
+from videoscene_rt.bench.published.summary import earlier, summarised, write_summary
 from videoscene_rt.bench.published.weights import Draw
 from videoscene_rt.engines.errors import BackendError, InputError
 from videoscene_rt.export.presets import load_preset
@@ -32,6 +32,8 @@ def measure_published(request: PublishedRequest, measure: Measure | None = None)
 
     Args:
         request: what. measure: measures one cell; `Measuring` by default.
+
+    A summary of the same preset that lies in the folder is added to; what is measured again takes its place.
 
     Returns:
         ``records``: file by cell; ``failures``: problem by cell; ``summary``: the table's file.
@@ -59,6 +61,7 @@ def measure_published(request: PublishedRequest, measure: Measure | None = None)
     versions = {"torch": torch.__version__, "diffusers": version("diffusers")}
     rates = measured_rates(request.device, request.dtypes)
     one_cell = measure or Measuring(preset, request, rates)
+    before = earlier(request.out, preset)
     findings: list[Finding] = []
     parity: list[dict[str, Any]] = []
 
@@ -69,7 +72,7 @@ def measure_published(request: PublishedRequest, measure: Measure | None = None)
         for cell in cells:
             findings.append(_found(cell, one_cell, left()))
             _forget()
-            write_summary(request.out, summarised(preset, rates, versions, findings, parity))
+            write_summary(request.out, summarised(preset, rates, versions, findings, parity, before))
         for dtype in request.dtypes if request.parity else ():
             blocks = max(request.blocks or (preset.student.blocks,))
             draw = Draw(request.device, request.seed)
@@ -81,7 +84,7 @@ def measure_published(request: PublishedRequest, measure: Measure | None = None)
             except (Exception, TimeIsUp) as error:  # as for a cell
                 parity.append({**facts, "problem": first_line(error)})
             _forget()
-            write_summary(request.out, summarised(preset, rates, versions, findings, parity))
+            write_summary(request.out, summarised(preset, rates, versions, findings, parity, before))
     named = {f"parity {one['blocks']} {one['dtype']}": one["problem"] for one in parity if "problem" in one}
     problems = {str(_cell(one)): one.problem for one in findings if one.problem}
     return {

@@ -29,9 +29,24 @@ class Summary(BaseModel):
 
 
 def summarised(
-    preset: Preset, rates: Rates, versions: dict[str, str], findings: list[Finding], parity: list[dict[str, Any]]
+    preset: Preset,
+    rates: Rates,
+    versions: dict[str, str],
+    findings: list[Finding],
+    parity: list[dict[str, Any]],
+    before: Summary | None = None,
 ) -> Summary:
-    """The findings, what follows from them, and the sums."""
+    """The findings, what follows from them, and the sums.
+
+    Args:
+        preset, rates, versions, findings, parity: of this run.
+        before: an earlier run's, which keeps what was not measured again.
+    """
+    now, again = {_what(one) for one in findings}, {(one["blocks"], one["dtype"]) for one in parity}
+    if before is not None:
+        kept = (one for one in before.findings if one.extrapolated is None and _what(one) not in now)
+        findings = [*kept, *findings]
+        parity = [*(one for one in before.parity if (one["blocks"], one["dtype"]) not in again), *parity]
     every = [*findings, *extrapolated(findings, preset.student.blocks)]
     return Summary(
         preset=preset,
@@ -41,6 +56,19 @@ def summarised(
         sums=tuple(step_sums(every, preset.student.blocks)),
         parity=tuple(parity),
     )
+
+
+def earlier(folder: Path, preset: Preset) -> Summary | None:
+    """The summary that lies in a folder; None where there is none, or of another preset, or damaged."""
+    try:
+        found = Summary.model_validate_json((folder / "summary.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if found.preset == preset else None
+
+
+def _what(one: Finding) -> tuple[str, str, str, int | None]:
+    return one.stage, one.mode, one.dtype, one.blocks
 
 
 def write_summary(folder: Path, summary: Summary) -> None:

@@ -111,6 +111,17 @@ def test_one_that_raises_is_a_line_and_the_rest_is_measured(tmp_path: Path) -> N
     table = (tmp_path / "out" / "summary.md").read_text()
     assert "- student, 2 blocks fp16 eager: OutOfMemoryError: CUDA out of memory." in table
 
+    def again(cell: Cell, seconds: float) -> Finding:
+        return Finding(stage=cell.stage, mode=cell.mode, dtype=cell.dtype, blocks=cell.blocks, ms=3.0)
+
+    measure_published(asked.model_copy(update={"stages": ("student",)}), again)
+    added = json.loads((tmp_path / "out" / "summary.json").read_text())["findings"]
+    assert {one["stage"]: (one["ms"], one["problem"]) for one in added} == {
+        "decode": (1.0, None),
+        "policy": (1.0, None),
+        "student": (3.0, None),
+    }
+
 
 def test_a_cell_and_the_whole_have_a_limit(tmp_path: Path) -> None:
     asked = request_of(tmp_path, dtypes=["fp16"], modes=["eager"], stages=["policy", "render"], cell_s=1.2, limit_s=2)
