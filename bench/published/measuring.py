@@ -18,7 +18,7 @@ from videoscene_rt.bench.published.finding import Finding
 from videoscene_rt.bench.published.request import PublishedRequest
 from videoscene_rt.bench.published.stages import Counter, build
 from videoscene_rt.bench.record import Identity, Inputs, Record, Statistics, rounded_us, write_record
-from videoscene_rt.bench.roofline.facts import Rates, RooflineFacts
+from videoscene_rt.bench.roofline.facts import Rates, RooflineFacts, StageCounts
 from videoscene_rt.bench.step_facts import CostFacts
 from videoscene_rt.bench.surroundings import host
 from videoscene_rt.bench.torch_baseline import TorchTimer
@@ -101,11 +101,11 @@ class Measuring:
             loop = closed_loop(built.first, self._synchronize, settings, timer)
             more["first-frames"] = loop.host if loop.device is None else loop.device
         more.update(self._in_turns(built.turns, settings.iterations))
-        counts = self._counter.of(cell)
+        counts = self._counts(cell)
         changes = {
             "statistics": {**record.statistics, **{name: Statistics.of(samples) for name, samples in more.items()}},
             "costs": CostFacts(device_peak_bytes=peaks[0] if peaks else None),
-            "roofline": RooflineFacts(rates=self._rates, stages=(counts,)),
+            "roofline": None if counts is None else RooflineFacts(rates=self._rates, stages=(counts,)),
         }
         if record.samples_us is not None:
             changes["samples_us"] = {**record.samples_us, **rounded_us(more)}
@@ -142,7 +142,7 @@ class Measuring:
     def _finding(self, cell: Cell, built: Built, record: Record, relative: dict[str, float], path: Path) -> Finding:
         main = record.statistics["device" if self._cuda else "host"]
         first = record.statistics.get("first-frames")
-        counts = self._counter.of(cell)
+        counts = self._counts(cell)
         return Finding(
             stage=cell.stage,
             mode=cell.mode,
@@ -154,8 +154,8 @@ class Measuring:
             first_ms=None if first is None else first.p50,
             setup_s=record.setup_s,
             peak_bytes=None if record.costs is None else record.costs.device_peak_bytes,
-            floor_ms=counts.floor_ms(self._rates),
-            bound=counts.bound(self._rates),
+            floor_ms=None if counts is None else counts.floor_ms(self._rates),
+            bound=None if counts is None else counts.bound(self._rates),
             relative_l2=relative,
             turns_ms={
                 name.removeprefix("turns."): one.p50
@@ -168,6 +168,16 @@ class Measuring:
             ),
             record=path.name,
         )
+
+    def _counts(self, cell: Cell) -> StageCounts | None:
+        try:
+            return self._counter.of(cell)
+        except (
+            RuntimeError,
+            NotImplementedError,
+            TypeError,
+        ):  # an operator that this torch cannot run on shapes: times count more
+            return None
 
     def _identity(self, cell: Cell) -> Identity:
         facts = gpu_once() if self._cuda else None
