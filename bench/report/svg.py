@@ -80,7 +80,7 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     step = next(step * power for step in _STEPS if step * power >= rough * (1 - 1e-9))
     first = -(-low // step)
     found = []
-    while (value := first * step) <= high * (1 + 1e-12) + 1e-300:
+    while (value := first * step) <= high + 1e-6 * step:  # a rounding beyond the end is the end
         found.append(value)
         first += 1
     return found
