@@ -67,6 +67,7 @@ def request_of(tmp_path: Path, **more: Any) -> PublishedRequest:
     return PublishedRequest.model_validate(given)
 
 
+@pytest.mark.slow
 def test_all_stages_of_a_miniature(tmp_path: Path, library: Path) -> None:
     modes = ("eager", "own-eager", "kernel-eager")
     asked = request_of(tmp_path, dtypes=["bf16"], modes=modes, kernels=str(library), parity=True, settings=ONCE)
