@@ -13,8 +13,9 @@ from videoscene_rt.engines.onnxruntime_cuda import OnnxRuntimeCudaBackend
 from videoscene_rt.engines.onnxruntime_engine import OnnxRuntimeBackend
 from videoscene_rt.engines.platform import KINDS, BackendKind
 from videoscene_rt.engines.store.kernel import kernel_for
-from videoscene_rt.engines.store.located import Located, Locator
+from videoscene_rt.engines.store.located import Located, Locator, helped_by
 from videoscene_rt.engines.tensorrt.engine import TensorRtBackend
+from videoscene_rt.engines.tensorrt.plugin import load_plugin
 
 if TYPE_CHECKING:
     from videoscene_rt.engines.cuda.device import CudaDevice
@@ -82,6 +83,9 @@ class RoutedBackend:
             if self._host is None:
                 self._host = OnnxRuntimeBackend(self._threads)
             return HostedEngine(self._host.load(bundle, graph), self.cuda, self.device)
+        if located.plugin is not None:
+            with helped_by(located.command):
+                load_plugin(self._kind.module, located.plugin)  # type: ignore[arg-type]  # a plan's backend is one of the two
         with located.loading():
             kernel = located.route == "kernel"
             engine = self._kernel(located, bundle, graph) if kernel else self._on_device.load(bundle, graph)

@@ -11,8 +11,9 @@ from videoscene_rt.engines.building.progress import OnProgress
 from videoscene_rt.engines.building.request import BuildReport, BuildRequest, GraphReport, Recorder
 from videoscene_rt.engines.building.run import BuildRun
 from videoscene_rt.engines.building.system import system_errors
-from videoscene_rt.engines.errors import BackendError
+from videoscene_rt.engines.errors import BackendError, InputError
 from videoscene_rt.engines.platform import Platform, platform
+from videoscene_rt.engines.plugin import GivenPlugin
 from videoscene_rt.engines.store.located import REFERENCE
 from videoscene_rt.engines.store.records import Gated
 from videoscene_rt.engines.store.store import EngineStore
@@ -36,12 +37,13 @@ def build_bundle(request: BuildRequest, recorder: Recorder, on_progress: OnProgr
         A report, also of engines that their gate refused: `BuildReport.check` raises for those.
 
     Raises:
-        InputError: there is no such backend or precision, or jobs is out of range.
-        BackendError: the pair cannot be built or run here, a builder failed, another build holds the lock for too long, the disk is full,
-            the folder cannot be written, or there is not enough memory.
+        InputError: there is no such backend or precision, jobs is out of range, or what is given as the plug-in is none or has no use.
+        BackendError: the pair cannot be built or run here, the plug-in is for another TensorRT, a builder failed, another build
+            holds the lock for too long, the disk is full, the folder cannot be written, or there is not enough memory.
     """
     check_pair(request.backend, request.precision)
     whole_number("jobs", request.jobs, 1, MOST_JOBS)
+    _check_plugins_use(request)
     start = time.perf_counter()
     if (request.backend, request.precision) == REFERENCE:
         graphs = tuple(GraphReport(name, "fp32", "source", "source") for name in request.bundle.manifest.graphs)
@@ -50,14 +52,23 @@ def build_bundle(request: BuildRequest, recorder: Recorder, on_progress: OnProgr
         )
     here = platform(request.backend)
     _check_device(request, here)
+    plugin = None if request.plugin is None else GivenPlugin.read(request.plugin, here.version)
     tell = on_progress or (lambda what, done: None)
     store = EngineStore(request.bundle.folder)
     with system_errors(store.folder):
         store.prepare()
         with build_lock(store.folder, request.lock_timeout_s, lambda words: tell(words, 0.0)):
             store.sweep()
-            graphs, chain = BuildRun(request, recorder, here, store, tell).run()
+            graphs, chain = BuildRun(request, recorder, here, store, tell, plugin).run()
     return BuildReport(request, graphs, chain, recorder.scenes, time.perf_counter() - start)
+
+
+def _check_plugins_use(request: BuildRequest) -> None:
+    if request.plugin is not None and (request.backend != "tensorrt" or request.precision == "fp32"):
+        raise InputError(
+            f"a plug-in is for tensorrt in fp16 or int8, not for {request.backend} in {request.precision}",
+            "leave --plugin out",
+        )
 
 
 def _check_device(request: BuildRequest, here: Platform) -> None:

@@ -13,6 +13,7 @@ from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.digest import text_sha256
 from videoscene_rt.engines.machine import driver_version
 from videoscene_rt.engines.platform import Platform
+from videoscene_rt.engines.plugin import GivenPlugin
 from videoscene_rt.engines.store.identity import EngineIdentity
 from videoscene_rt.engines.store.kernel import KERNEL_FILE
 from videoscene_rt.engines.store.records import EngineRecord
@@ -27,6 +28,7 @@ def make_engine(
     store: EngineStore,
     activations: Activations | None,
     on_progress: Progress,
+    plugin: GivenPlugin | None = None,
 ) -> StoredEngine:
     """Make the engine of an identity. It appears in the store whole or not at all.
 
@@ -37,6 +39,7 @@ def make_engine(
         store: under its lock.
         activations: the reference's; None in FP32.
         on_progress: see `produce`.
+        plugin: the one in the identity.
 
     Raises:
         BackendError: see `produce`.
@@ -53,6 +56,7 @@ def make_engine(
             workspace_mib=identity.workspace_mib,
             level=identity.level,
             timing_cache=_timing_cache(here, store),
+            plugin=plugin,
         )
         produced = produce(order, activations, on_progress)
         made = identity.model_copy(update={"attempt": produced.attempt})
@@ -64,6 +68,7 @@ def _record(here: Platform, produced: Produced, seconds: float) -> EngineRecord:
     return EngineRecord(
         route=produced.route,
         engine=files.get(produced.route),
+        plugin=produced.plugin,
         files={},
         gate=NOT_RUN,
         layers=produced.layers,

@@ -9,6 +9,7 @@ from typing import Any
 
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.platform import Platform
+from videoscene_rt.engines.plugin import GivenPlugin
 from videoscene_rt.engines.store.records import LayerRecord, Route
 
 Progress = Callable[[str, float], None]
@@ -25,6 +26,7 @@ class Order:
         folder: where its files go; ``work``: where what it is made from goes, which is thrown away.
         workspace_mib, level: the builder's; None for its defaults.
         timing_cache: of the builder.
+        plugin: for a graph that can use it.
     """
 
     bundle: Bundle
@@ -36,17 +38,20 @@ class Order:
     workspace_mib: int | None = None
     level: int | None = None
     timing_cache: Path | None = None
+    plugin: GivenPlugin | None = None
 
 
 @dataclass(frozen=True)
 class Produced:
-    """An engine's files are in place. See `EngineRecord` and `EngineIdentity.attempt`."""
+    """An engine's files are in place; ``plugin`` is the name of the one that has to be loaded first. See `EngineRecord` and
+    `EngineIdentity.attempt`."""
 
     route: Route = "engine"
     layers: tuple[LayerRecord, ...] = ()
     attempt: dict[str, Any] = field(default_factory=dict)
     messages: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
+    plugin: str | None = None
 
 
 def on_the_host(why: str) -> Produced:

@@ -8,7 +8,9 @@ from videoscene_rt.engines.building.order import Order, Produced, Progress, laye
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.platform import Platform
+from videoscene_rt.engines.plugin import PLUGIN_FILE, Plugin
 from videoscene_rt.engines.store.kernel import KERNEL_FILE, kernel_for
+from videoscene_rt.engines.tensorrt.files import write_whole
 
 
 def cannot_run(bundle: Bundle, graph: str, here: Platform) -> str:
@@ -59,14 +61,18 @@ def _plan(order: Order, activations: Activations | None, weak: bool, on_progress
 
     on_progress(f"deriving {order.precision}", 0.0)
     make = derive_weak if weak else derive
+    rewrites = rewrites_for(order.graph, order.here.kind.name, plugin=order.plugin is not None)
     derived = make(
         order.bundle,
         order.graph,
         order.precision,
         activations,
         order.work / f"{order.graph}.onnx",
-        rewrites=rewrites_for(order.graph, order.here.kind.name),
+        rewrites=rewrites,
     )
+    plugin = None
+    if any(one.needs == "plugin" and one.name in derived.rewritten for one in rewrites):
+        plugin = _beside(order)
     notes = list(derived.notes)
     result = build_plan(
         PlanRequest(
@@ -78,6 +84,7 @@ def _plan(order: Order, activations: Activations | None, weak: bool, on_progress
             workspace_mib=order.workspace_mib,
             level=order.level,
             timing_cache=order.timing_cache,
+            plugin=plugin,
         ),
         on_progress,
         notes.append,
@@ -88,4 +95,14 @@ def _plan(order: Order, activations: Activations | None, weak: bool, on_progress
         # INFO is for the one who looks on; what is kept is what somebody may need later.
         messages=(*notes, *(text for text in result.messages if not text.startswith(("INFO", "VERBOSE")))),
         versions={order.here.kind.module: result.version},
+        plugin=None if plugin is None else plugin.path.name,
     )
+
+
+def _beside(order: Order) -> Plugin | None:
+    """The plug-in's library as a file of the engine, for its owner alone: the builder loads this one, and so does whoever runs the plan."""
+    if order.plugin is None:
+        return None
+    path = order.folder / PLUGIN_FILE
+    write_whole(path, order.plugin.data)
+    return Plugin(path, order.plugin.sha256)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from videoscene_rt.engines.activations import Activations, Arrays
@@ -48,6 +49,7 @@ class BuildRequest:
         threads: of ONNX Runtime on the CPU.
         jobs: how many engines are made at a time.
         lock_timeout_s: how long to wait for another build of the same bundle.
+        plugin: the plug-in's library, for graphs that can use it; TensorRT in FP16 or INT8 alone.
     """
 
     bundle: Bundle
@@ -61,6 +63,7 @@ class BuildRequest:
     threads: int | None = None
     jobs: int = 1
     lock_timeout_s: float = 600.0
+    plugin: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class GraphReport:
         outcome: "built" now, or "reused"; "source": the reference, which needs nothing; "host": the backend cannot run it.
         route: how it is run.
         seconds: of making it now.
-        note: why it runs on the host.
+        note: why it runs on the host, or without the plug-in that was given.
     """
 
     graph: str
@@ -110,7 +113,8 @@ class BuildReport:
             if gated is not None and gated.status == "refused" and gated.result is not None:
                 failures = gated.result.failures()
                 more = f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""
-                command = build_command(self.request.bundle, self.request.backend, self.request.precision)
+                asked = self.request
+                command = build_command(asked.bundle, asked.backend, asked.precision, asked.plugin)
                 raise BackendError(
                     f"{what} is refused by its accuracy gate: {failures[0].text}{more}",
                     f"use a higher precision, or scenes like your own (--scenes), or take it all the same: {command} --accept",

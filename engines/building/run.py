@@ -16,6 +16,7 @@ from videoscene_rt.engines.building.side_by_side import Wanted, side_by_side
 from videoscene_rt.engines.building.verdict import NOT_RUN
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.platform import Platform
+from videoscene_rt.engines.plugin import GivenPlugin
 from videoscene_rt.engines.store.identity import EngineIdentity
 from videoscene_rt.engines.store.kernel import kernel_for
 from videoscene_rt.engines.store.located import REFERENCE, Located, reference
@@ -48,11 +49,19 @@ class BuildRun:
         here: the backend on this machine.
         store: the bundle's, prepared and locked.
         tell: see `OnProgress`.
+        plugin: the one that was given.
     """
 
     def __init__(
-        self, request: BuildRequest, recorder: Recorder, here: Platform, store: EngineStore, tell: OnProgress
+        self,
+        request: BuildRequest,
+        recorder: Recorder,
+        here: Platform,
+        store: EngineStore,
+        tell: OnProgress,
+        plugin: GivenPlugin | None = None,
     ) -> None:
+        self._plugin = plugin
         self._request = request
         self._bundle = request.bundle
         self._recorder = recorder
@@ -89,7 +98,8 @@ class BuildRun:
             return Selected()  # damaged: this build begins a new one, and the other pairs ask for theirs
 
     def _look(self, graph: str) -> _Work:
-        wanted = wanted_identity(self._bundle, graph, self._request.precision, self._here)
+        plugin = None if self._plugin is None else self._plugin.sha256
+        wanted = wanted_identity(self._bundle, graph, self._request.precision, self._here, plugin)
         if (self._request.backend, wanted.precision) == REFERENCE:
             return _Work(graph, None)
         identity = self._with_choices(wanted)
@@ -119,7 +129,8 @@ class BuildRun:
 
         start = time.perf_counter()
         tell("beginning", 0.0)
-        engine = make_engine(self._bundle, identity, self._here, self._store, activations, tell)
+        plugin = None if identity.plugin_sha256 is None else self._plugin
+        engine = make_engine(self._bundle, identity, self._here, self._store, activations, tell, plugin)
         self._progress.leave(graph, MADE)
         return _Made(engine, time.perf_counter() - start)
 
@@ -140,7 +151,8 @@ class BuildRun:
         gated = self._gates.of_engine(graph, engine)
         self._progress.leave(graph, 1.0)
         outcome: Outcome = "reused" if made is None else "built"
-        return GraphReport(graph, identity.precision, outcome, record.route, gated, name, record.layers, seconds)
+        note = without_plugin(engine)
+        return GraphReport(graph, identity.precision, outcome, record.route, gated, name, record.layers, seconds, note)
 
     def _with_choices(self, wanted: EngineIdentity) -> EngineIdentity:
         """The identity with what this request decides."""
@@ -168,6 +180,14 @@ class BuildRun:
                 continue
             if _place(identity) in now:
                 self._store.remove(name)
+
+
+def without_plugin(engine: StoredEngine) -> str:
+    """Why an engine that was built with a plug-in at hand does not use it; "" for every other engine."""
+    if engine.identity.plugin_sha256 is None or engine.record.plugin is not None:
+        return ""
+    why = (text for text in engine.record.messages if text.startswith("not rewritten (attention_as_plugin)"))
+    return next(why, "not rewritten")
 
 
 def _place(identity: EngineIdentity) -> tuple[str | None, ...]:

@@ -39,7 +39,7 @@ def derive(
     model = plan.model
     if precision == "fp32":
         save_derived(model, out)
-        return Derived(out, precision, plan.report({}), notes=plan.notes)
+        return Derived(out, precision, plan.report({}), notes=plan.notes, rewritten=plan.rewritten)
     if plan.layers:
         insert_qdq(model, plan.layers, plan.ranges, fold_weights=True)
         model.opset_imports[""] = max(model.opset_imports[""], _OPSET_OF_HALF_SCALES)
@@ -47,7 +47,7 @@ def derive(
     to_typed(model, choices)
     _check_interface(bundle, graph, model)
     save_derived(model, out)
-    return Derived(out, precision, plan.report(choices), notes=plan.notes)
+    return Derived(out, precision, plan.report(choices), notes=plan.notes, rewritten=plan.rewritten)
 
 
 def derive_weak(
@@ -64,7 +64,7 @@ def derive_weak(
     if precision == "fp32":
         lower(plan.model)
         save_derived(plan.model, out)
-        return Derived(out, precision, plan.report({}), notes=plan.notes)
+        return Derived(out, precision, plan.report({}), notes=plan.notes, rewritten=plan.rewritten)
     if plan.layers:
         insert_qdq(plan.model, plan.layers, plan.ranges, fold_weights=False)
     choices = plan.choices()
@@ -76,7 +76,7 @@ def derive_weak(
     }
     lower(plan.model)
     save_derived(plan.model, out)
-    return Derived(out, precision, plan.report(choices), named, plan.notes)
+    return Derived(out, precision, plan.report(choices), named, plan.notes, plan.rewritten)
 
 
 class _Plan:
@@ -97,6 +97,7 @@ class _Plan:
         self.ranges: dict[str, float] = {}
         self.wide: dict[str, str] = {}
         self.notes: tuple[str, ...] = ()
+        self.rewritten: tuple[str, ...] = ()
         if precision != "fp32" and samples is not None:
             self.wide = wide_activations(path, self.model, samples, recipe.overflow_margin)
         self._rewrite(path, rewrites)
@@ -120,6 +121,7 @@ class _Plan:
                 self.model = load_source(path)
                 for earlier in done:
                     apply(earlier, self.model, self.wide, self.timesteps)
+        self.rewritten = tuple(rewrite.name for rewrite in done)
 
     @classmethod
     def of(

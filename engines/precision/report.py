@@ -27,6 +27,7 @@ class Derived:
         layer_precisions: for weakly typed builders, the precision ("fp32" or "fp16") of each node that must have one, by name;
             empty for strongly typed ones, whose types are in the graph.
         notes: which rewrites were done, and which were not and why.
+        rewritten: names of those that were done.
     """
 
     path: Path
@@ -34,3 +35,4 @@ class Derived:
     layers: tuple[LayerGroup, ...]
     layer_precisions: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    rewritten: tuple[str, ...] = ()

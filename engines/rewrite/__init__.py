@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-__all__ = ["NotApplicable", "Rewrite", "apply", "holds_for_all", "marks", "rewrites_for"]
+__all__ = ["NotApplicable", "Rewrite", "apply", "can_use_plugin", "holds_for_all", "marks", "rewrites_for"]
 
 
 class NotApplicable(Exception):  # noqa: N818 - no error: the graph is left as it is
@@ -35,6 +35,8 @@ class Rewrite(BaseModel):
         version: raised whenever it begins to give another graph; part of an engine's identity.
         graphs: names or patterns; the autoencoders of two bundles may share names, and a graph of another structure is left alone.
         backends: which get it.
+        needs: "plugin": its graph has the plug-in's op, which takes FP16, so it is done where a build was given the plug-in's library,
+            and not in FP32.
         timesteps: it holds for the policy's candidate timesteps alone, which are a part of an engine's identity then.
         why: the gain that was measured.
     """
@@ -45,6 +47,7 @@ class Rewrite(BaseModel):
     version: int
     graphs: tuple[str, ...]
     backends: tuple[str, ...]
+    needs: Literal["plugin"] | None = None
     timesteps: bool = False
     why: str
 
@@ -55,18 +58,28 @@ def _table() -> tuple[Rewrite, ...]:
     return tuple(Rewrite.model_validate(item) for item in json.loads(text))
 
 
-def rewrites_for(graph: str, backend: str) -> tuple[Rewrite, ...]:
-    """The rewrites of a graph for a backend, in their order."""
+def rewrites_for(graph: str, backend: str, *, plugin: bool = False) -> tuple[Rewrite, ...]:
+    """The rewrites of a graph for a backend, in their order; with ``plugin`` those too whose op is in the plug-in."""
     return tuple(
         rewrite
         for rewrite in _table()
-        if backend in rewrite.backends and any(matches(pattern, graph) for pattern in rewrite.graphs)
+        if backend in rewrite.backends
+        and any(matches(pattern, graph) for pattern in rewrite.graphs)
+        and (plugin or rewrite.needs is None)
     )
 
 
-def marks(graph: str, backend: str, timesteps: Sequence[int]) -> list[tuple[str, int, tuple[int, ...]]]:
+def can_use_plugin(graph: str, backend: str, precision: str) -> bool:
+    """Whether a graph of this precision of its own is rewritten for the plug-in where a build was given one."""
+    return precision != "fp32" and any(one.needs == "plugin" for one in rewrites_for(graph, backend, plugin=True))
+
+
+def marks(
+    graph: str, backend: str, timesteps: Sequence[int], *, plugin: bool = False
+) -> list[tuple[str, int, tuple[int, ...]]]:
     """What an engine's identity says of the rewrites of its graph: name, version, and the timesteps that it holds for, if not for all."""
-    return [(one.name, one.version, tuple(timesteps) if one.timesteps else ()) for one in rewrites_for(graph, backend)]
+    found = rewrites_for(graph, backend, plugin=plugin)
+    return [(one.name, one.version, tuple(timesteps) if one.timesteps else ()) for one in found]
 
 
 def holds_for_all(graph: str, backend: str) -> bool:

@@ -113,6 +113,10 @@ def _check_sizes(softmax: ir.Node, one: _Attention) -> None:
 
 
 def _check_kept(one: _Attention, kept: Collection[str]) -> None:
+    """Nothing that must stay vanishes, and nothing that FP16 cannot hold is read or written by the node."""
+    for value in (one.query, one.key, one.value, one.nodes[0].outputs[0]):
+        if value.name in kept:
+            raise NotApplicable(f"{value.name} does not fit into FP16, and the plug-in takes nothing else")
     for node in one.nodes[1:]:
         if node.outputs[0].is_graph_output() or node.outputs[0].name in kept:
             raise NotApplicable(f"{node.outputs[0].name} must be kept, and would be gone")

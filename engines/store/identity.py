@@ -22,6 +22,7 @@ _WORDS = {
     "backend_version": "version",
     "device": "gpu",
     "compute_capability": "compute capability",
+    "plugin_sha256": "plug-in",
     "workspace_mib": "workspace",
     "schema_version": "schema",
 }
@@ -52,6 +53,7 @@ class EngineIdentity(BaseModel):
         backend, backend_version: exactly.
         device, compute_capability: "cpu" and None, or the GPU; "any" and None where engines are not built for one GPU.
         workspace_mib, level: the builder's; None for its default.
+        plugin_sha256: of the plug-in's library that the graph was rewritten for; None for a graph that is built without.
         attempt: with which of its fall-backs the builder came through. Kept here, never compared.
     """
 
@@ -70,12 +72,16 @@ class EngineIdentity(BaseModel):
     compute_capability: str | None
     workspace_mib: int | None = None
     level: int | None = None
+    plugin_sha256: Sha256 | None = None
     attempt: dict[str, Any] = Field(default_factory=dict)
 
     @property
     def digest(self) -> str:
-        """SHA-256 over every field that is compared."""
-        return text_sha256([json.dumps(self._compared(), sort_keys=True)])
+        """SHA-256 over every field that is compared; without a plug-in as it was before there was one."""
+        fields = self._compared()
+        if self.plugin_sha256 is None:
+            del fields["plugin_sha256"]
+        return text_sha256([json.dumps(fields, sort_keys=True)])
 
     @property
     def folder(self) -> str:

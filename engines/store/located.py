@@ -9,6 +9,7 @@ from pathlib import Path
 
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.errors import BackendError
+from videoscene_rt.engines.plugin import Plugin
 from videoscene_rt.engines.store.records import Route
 from videoscene_rt.engines.store.stored_engine import StoredEngine
 
@@ -38,6 +39,11 @@ class Located:
         own = engine.record.engine is not None
         path = engine.path if own else bundle.graph_path(engine.identity.graph)
         return cls(engine.record.route, path, engine, command)
+
+    @property
+    def plugin(self) -> Plugin | None:
+        """The plug-in's library to load before the engine, not verified yet; None where none is used."""
+        return None if self.engine is None else self.engine.plugin
 
     def verified(self) -> Path:
         """The path, after an engine's files were compared with their digests; the bundle's were when it was opened.

@@ -50,6 +50,7 @@ class EngineRecord(_Data):
         route: how the graph is run.
         engine: which of the files is loaded; None on the routes "source" and "host", which run the bundle's graph: the identity
             has its digest and that of its weights, and the bundle verifies them.
+        plugin: which of the files is the library of an op in the engine's plan, to be loaded first; None for a plan without one.
         files: every file of the folder but this one, with size and SHA-256.
         layers: which groups of layers got which precision, and why.
         scratch_bytes: device memory that a run needs beside its buffers and weights, as the gate found it; 0 before that.
@@ -60,6 +61,7 @@ class EngineRecord(_Data):
     schema_version: Literal[1] = 1
     route: Route = "engine"
     engine: PlainName | None = None
+    plugin: PlainName | None = None
     files: dict[PlainName, FileEntry]
     gate: Gated
     layers: tuple[LayerRecord, ...] = ()

@@ -15,6 +15,8 @@ from videoscene_rt.engines.store.records import Gated
 from videoscene_rt.engines.store.store import EngineStore
 from videoscene_rt.engines.store.stored_engine import StoredEngine
 
+_LIBRARY = "libvideoscene_rt_plugin.so"
+
 
 def selected_for(backend: str, ceiling: str) -> Locator:
     """The locator of what `vsrt build` selected for a backend under a ceiling.
@@ -32,28 +34,37 @@ def selected_for(backend: str, ceiling: str) -> Locator:
     return locate
 
 
-def build_command(bundle: Bundle, backend: str, ceiling: str) -> str:
-    """The command that builds what is missing."""
-    return f"vsrt build {bundle.folder} --backend {backend} --precision {ceiling}"
+def build_command(bundle: Bundle, backend: str, ceiling: str, plugin: object = None) -> str:
+    """The command that builds what is missing; ``plugin`` is the library's path, or a word for it."""
+    with_plugin = "" if plugin is None else f" --plugin {plugin}"
+    return f"vsrt build {bundle.folder} --backend {backend} --precision {ceiling}{with_plugin}"
 
 
-def wanted_identity(bundle: Bundle, graph: str, ceiling: str, here: Platform) -> EngineIdentity:
+def wanted_identity(
+    bundle: Bundle, graph: str, ceiling: str, here: Platform, plugin: str | None = None
+) -> EngineIdentity:
     """The identity that an engine of a graph must have here; what only a build decides is left empty.
+
+    Args:
+        bundle, graph, ceiling, here: whose, and for what.
+        plugin: SHA-256 of the plug-in that is there for graphs that can use it.
 
     Raises:
         BackendError: none can be built here.
     """
     from videoscene_rt.engines.precision import graph_precision, recipe_digest
-    from videoscene_rt.engines.rewrite import marks
+    from videoscene_rt.engines.rewrite import can_use_plugin, marks
 
     if here.built_for is None:
         raise BackendError(here.cannot_build)
     precision = graph_precision(graph, ceiling)
     kernel = kernel_for(graph, here.kind)
     if kernel is not None:
-        precision, recipe = "fp32", kernel_recipe(kernel, bundle)
+        precision, recipe, plugin = "fp32", kernel_recipe(kernel, bundle), None
     else:
-        rewritten = marks(graph, here.kind.name, bundle.manifest.policy.timesteps)
+        plugin = plugin if can_use_plugin(graph, here.kind.name, precision) else None
+        timesteps = bundle.manifest.policy.timesteps
+        rewritten = marks(graph, here.kind.name, timesteps, plugin=plugin is not None)
         recipe = recipe_digest(graph, precision, rewrites=rewritten)
     return EngineIdentity(
         graph=graph,
@@ -66,6 +77,7 @@ def wanted_identity(bundle: Bundle, graph: str, ceiling: str, here: Platform) ->
         backend_version=here.version,
         device=here.built_for,
         compute_capability=here.built_capability,
+        plugin_sha256=plugin,
     )
 
 
@@ -81,8 +93,10 @@ def _locate(bundle: Bundle, graph: str, backend: str, ceiling: str) -> Located:
     if here.cannot_run:
         raise BackendError(here.cannot_run, "run on a machine that has one, or use --backend onnxruntime")
     engine = store.open(name)
-    _check_identity(engine, wanted_identity(bundle, graph, ceiling, here))
-    again = build_command(bundle, backend, ceiling)
+    plugin = engine.identity.plugin_sha256  # a build's to decide; that this graph can have one is not
+    again = build_command(bundle, backend, ceiling, None if plugin is None else _LIBRARY)
+    with helped_by(again):
+        _check_identity(engine, wanted_identity(bundle, graph, ceiling, here, plugin))
     if engine.record.route != "host":  # what runs on the host is the reference itself
         check_gate(f"the engine of graph {graph}", engine.record.gate, here, again)
     check_gate("the whole step", pair.chain, here, again)

@@ -67,6 +67,9 @@ class EngineStore:
             raise BackendError(f"{folder} holds another engine: {identity.folder}")
         if not {IDENTITY_FILE, record.engine or IDENTITY_FILE} <= set(record.files):
             raise BackendError(f"{folder / RECORD_FILE} does not name the engine's files")
+        plugin = record.files.get(record.plugin) if record.plugin is not None else None
+        if record.plugin is not None and (plugin is None or plugin.sha256 != identity.plugin_sha256):
+            raise BackendError(f"{folder / RECORD_FILE} does not name the plug-in that the engine was built with")
         for file, entry in record.files.items():
             check_file(folder / file, entry.bytes)
         return StoredEngine(folder, identity, record)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from videoscene_rt.engines.digest import file_sha256
 from videoscene_rt.engines.errors import BackendError
+from videoscene_rt.engines.plugin import Plugin
 from videoscene_rt.engines.store.identity import EngineIdentity
 from videoscene_rt.engines.store.private_files import read_private
 from videoscene_rt.engines.store.records import EngineRecord
@@ -32,6 +33,13 @@ class StoredEngine:
         if self.record.engine is None:
             raise BackendError(f"{self.folder} has no engine: {self.identity.graph} runs as it was exported")
         return self.folder / self.record.engine
+
+    @property
+    def plugin(self) -> Plugin | None:
+        """The plug-in's library that has to be loaded before the engine; None for an engine that uses none."""
+        if self.record.plugin is None:
+            return None
+        return Plugin(self.folder / self.record.plugin, self.record.files[self.record.plugin].sha256)
 
     def verify(self) -> None:
         """Compare every file with its digest.

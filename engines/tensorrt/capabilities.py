@@ -48,6 +48,7 @@ class Capabilities:
         scatter_reduction: ScatterElements with a reduction: by a plugin, or not at all.
         misread: operators that the parser accepts and gets wrong.
         plan_magic: first bytes of a plan; its whole length follows at byte 16 (little-endian, 64 bits). None where that was not seen.
+        plugin_creators: the registry's property that lists the creators of plug-ins; None where it has none.
         compute_capabilities: on which its plans run by default; None is the compute capability of the GPU they are built on.
     """
 
@@ -66,6 +67,7 @@ class Capabilities:
     scatter_reduction: Literal["plugin", "none"]
     misread: tuple[Misread, ...] = ()
     plan_magic: bytes | None = None
+    plugin_creators: str | None = None
     compute_capabilities: tuple[str, ...] | None = None
 
 
@@ -96,6 +98,7 @@ TENSORRT_8_6 = Capabilities(
         Misread("ScatterND", attribute="reduction"),
     ),
     plan_magic=b"ftrt",
+    plugin_creators="plugin_creator_list",
 )
 TENSORRT_10 = Capabilities(
     package="tensorrt",
@@ -111,6 +114,7 @@ TENSORRT_10 = Capabilities(
     device_memory_size="device_memory_size_v2",
     opset=20,
     scatter_reduction="plugin",
+    plugin_creators="all_creators",
 )
 TENSORRT_11 = Capabilities(
     package="tensorrt",
@@ -126,6 +130,7 @@ TENSORRT_11 = Capabilities(
     device_memory_size="device_memory_size_v2",
     opset=25,
     scatter_reduction="plugin",
+    plugin_creators="all_creators",
 )
 TENSORRT_RTX_1 = Capabilities(
     package="tensorrt_rtx",

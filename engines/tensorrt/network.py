@@ -17,6 +17,8 @@ _IMPORTER = "ModelImporter"
 _NODES_NAMED = 4
 # Their type is what they are for: a cast's and a quantizer's is given by the graph, a constant's by its weights.
 _TYPED_BY_THE_GRAPH = ("CAST", "CONSTANT", "SHAPE", "QUANTIZE", "DEQUANTIZE")
+# A plug-in says itself which types it takes, and the builder converts what comes in another.
+_TYPED_BY_THEMSELVES = ("PLUGIN", "PLUGIN_V2", "PLUGIN_V3")
 
 
 def parse(module: Any, can: Capabilities, builder: Any, log: Any, onnx: Path) -> Any:
@@ -48,7 +50,7 @@ def parse(module: Any, can: Capabilities, builder: Any, log: Any, onnx: Path) ->
 def set_precisions(module: Any, network: Any, layer_precisions: Mapping[str, str]) -> tuple[int, list[str]]:
     """Type the layers of a weakly typed network by the ONNX node that each came from.
 
-    A layer that works on integers, and one that follows a DequantizeLinear (its type is the quantizer's), is left alone.
+    A layer that works on integers, one that follows a DequantizeLinear (its type is the quantizer's), and a plug-in is left alone.
     Network outputs keep their documented types.
 
     Args:
@@ -69,7 +71,11 @@ def set_precisions(module: Any, network: Any, layer_precisions: Mapping[str, str
         if node is None:
             continue
         seen.add(node)
-        if _kind(layer) in _TYPED_BY_THE_GRAPH or not _is_float(module, layer) or _reads(layer, dequantized):
+        if (
+            _kind(layer) in (*_TYPED_BY_THE_GRAPH, *_TYPED_BY_THEMSELVES)
+            or not _is_float(module, layer)
+            or _reads(layer, dequantized)
+        ):
             continue
         wanted = types[layer_precisions[node]]
         layer.precision = wanted

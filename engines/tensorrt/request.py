@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from videoscene_rt.engines.errors import BackendError, InputError
+from videoscene_rt.engines.plugin import Plugin
 from videoscene_rt.engines.tensorrt.capabilities import Package
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -30,6 +31,7 @@ class PlanRequest:
         workspace_mib: the most scratch memory a layer may take; None leaves the builder's default.
         level: builder optimization level, 0…5; None is 3.
         timing_cache: a file of tactic timings to read and to add to; shared between builds.
+        plugin: the library of an op that the graph has, in a folder of its owner's alone; None for a graph without one.
 
     Raises:
         InputError: a value is out of range.
@@ -43,6 +45,7 @@ class PlanRequest:
     workspace_mib: int | None = None
     level: int | None = None
     timing_cache: Path | None = None
+    plugin: Plugin | None = None
 
     def __post_init__(self) -> None:
         if self.package not in get_args(Package):
@@ -103,7 +106,8 @@ class BuilderError(BackendError):
 
 @dataclass(frozen=True)
 class Job:
-    """What the worker reads: one attempt at a request. ``parent`` is the process that waits for it; None by hand."""
+    """What the worker reads: one attempt at a request. ``parent`` is the process that waits for it; None by hand.
+    ``plugin`` is a library's path and its SHA-256."""
 
     onnx: str
     out: str
@@ -115,6 +119,7 @@ class Job:
     tactic_sources: list[str] | None
     timing_cache: str | None
     parent: int | None = None
+    plugin: list[str] | None = None
 
     def write(self, path: Path) -> None:
         """As JSON."""

@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from videoscene_rt.engines.errors import VsrtError
+from videoscene_rt.engines.plugin import Plugin
 from videoscene_rt.engines.tensorrt.capabilities import Capabilities, open_package
 from videoscene_rt.engines.tensorrt.files import write_whole
 from videoscene_rt.engines.tensorrt.log import make_log, reason
 from videoscene_rt.engines.tensorrt.network import parse, set_precisions
+from videoscene_rt.engines.tensorrt.plugin import load_plugin
 from videoscene_rt.engines.tensorrt.progress import make_monitor
 from videoscene_rt.engines.tensorrt.request import Job
 from videoscene_rt.engines.tensorrt.timing_cache import load_timings, save_timings
@@ -62,14 +64,16 @@ def build(job: Job, events: Events) -> dict[str, Any]:
         {"bytes": the plan's length, "version": of the package, "layers": of the network, "typed": layers typed by us}.
 
     Raises:
-        BackendError: the package is not there, or its parser or builder refuses; in its words.
+        BackendError: the package is not there, the plug-in cannot be loaded, or the parser or builder refuses; in its words.
     """
     module, can = open_package(job.package)
     version = str(module.__version__)
     log = make_log(module, events.message)
-    builder = module.Builder(log)
+    builder = module.Builder(log)  # before the plug-in, whose library reports to the logger that is there
     events.progress("parsing", 0.0)
     try:
+        if job.plugin is not None:
+            load_plugin(job.package, Plugin(Path(job.plugin[0]), job.plugin[1]))
         network = parse(module, can, builder, log, Path(job.onnx))
         config, typed = configure(module, can, builder, network, job, events)
         before = log.count

@@ -28,6 +28,12 @@ def build(
         int | None, typer.Option(min=1, metavar="MIB", help="The most scratch memory a TensorRT layer may take.")
     ] = None,
     level: Annotated[int | None, typer.Option(min=0, max=5, help="TensorRT's builder optimization level.")] = None,
+    plugin: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="LIBRARY", help="libvideoscene_rt_plugin.so: our attention inside TensorRT's FP16 and INT8 plans."
+        ),
+    ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="How many engines to make at a time.")] = 1,
     accept: Annotated[bool, typer.Option("--accept", help="Take engines whose gate fails; it is recorded.")] = False,
     no_gate: Annotated[
@@ -58,6 +64,7 @@ def build(
         precision=precision,
         workspace_mib=workspace,
         level=level,
+        plugin=plugin,
         accept=accept,
         gate=not no_gate,
         force=force,
@@ -134,6 +141,7 @@ def as_document(report: BuildReport) -> dict[str, Any]:
                 "outcome": graph.outcome,
                 "route": graph.route,
                 "folder": graph.folder,
+                "note": graph.note,
                 "seconds": graph.seconds,
                 "gate": None if graph.gated is None else graph.gated.model_dump(mode="json"),
                 "layers": [layer.model_dump(mode="json") for layer in graph.layers],
@@ -167,6 +175,8 @@ def _print(report: BuildReport) -> None:
                 f"note: graph {graph.graph} runs on the CPU, on ONNX Runtime (host): {graph.note}",
                 soft_wrap=True,
             )
+        elif graph.note:
+            console.RESULT.print(f"note: graph {graph.graph} does not use the plug-in: {graph.note}", soft_wrap=True)
     if any(
         gated is not None and gated.status == "not run" for gated in (*(g.gated for g in report.graphs), report.chain)
     ):

@@ -2,6 +2,9 @@
 //
 // Inputs query, key, value; output of query's shape: all HALF, from TensorRT 10 on also all BF16. Channels are 64.
 // Fields: together (int32; 0: [batch,heads,tokens,64], 1: [batch,tokens,heads,64]), scale (float32; 0.125).
+//
+// The library says which TensorRT's headers it was built with, in plain bytes: registering calls through a table of functions that
+// another version has in another order, so whoever loads it looks first (engines/tensorrt/plugin.py).
 
 #include <NvInfer.h>
 
@@ -11,6 +14,13 @@
 #include <vector>
 
 #include "videoscene_rt_kernels.h"
+
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
+
+extern "C" VSRT_API const char vsrt_plugin_built_for[];
+const char vsrt_plugin_built_for[] =
+    "videoscene-rt plug-in for TensorRT " TEXT(NV_TENSORRT_MAJOR) "." TEXT(NV_TENSORRT_MINOR) ";";
 
 namespace {
 

@@ -18,9 +18,9 @@ from videoscene_rt.engines.activations import Activations
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.precision import derive, derive_weak
 from videoscene_rt.engines.precision.source import load_source
-from videoscene_rt.engines.rewrite import NotApplicable, Rewrite, apply, rewrites_for
+from videoscene_rt.engines.rewrite import NotApplicable, apply, can_use_plugin, marks, rewrites_for
 
-PLUGIN = Rewrite(name="attention_as_plugin", version=1, graphs=("student",), backends=("tensorrt",), why="a test")
+(PLUGIN,) = (one for one in rewrites_for("student", "tensorrt", plugin=True) if one.needs == "plugin")
 Array = npt.NDArray[np.float32]
 
 
@@ -88,9 +88,46 @@ def test_8_6_gets_it_in_fp16_too(bundle: Bundle, activations: Activations, tmp_p
     assert set(named.values()) == {"fp16"}
 
 
-def test_no_backend_has_it_yet() -> None:
-    for backend in ("tensorrt", "tensorrt-rtx", "onnxruntime"):
-        assert "attention_as_plugin" not in [one.name for one in rewrites_for("student", backend)]
+def test_it_is_tensorrts_where_a_plug_in_is_given_and_fp32_is_not_asked_for() -> None:
+    def names(graph: str, backend: str, plugin: bool) -> list[str]:
+        found = [one[0] for one in marks(graph, backend, (99,), plugin=plugin)]
+        assert found == [one.name for one in rewrites_for(graph, backend, plugin=plugin)]
+        return found
+
+    assert names("student", "tensorrt", True) == ["timestep_table", "attention_as_plugin"]
+    assert names("student", "tensorrt", False) == ["timestep_table"]
+    for graph, backend in (("student", "tensorrt-rtx"), ("student", "onnxruntime"), ("decode_clip", "tensorrt")):
+        assert "attention_as_plugin" not in names(graph, backend, True)
+        assert not can_use_plugin(graph, backend, "fp16")
+    assert [can_use_plugin("student", "tensorrt", one) for one in ("fp32", "fp16", "int8")] == [False, True, True]
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_lowering_and_calibration_leave_it_as_it_is(
+    bundle: Bundle, activations: Activations, precision: str, tmp_path: Path
+) -> None:
+    """What TensorRT 8.6 gets: opset 17, the op in its own domain, its inputs' shapes known, and the same numbers."""
+    path, both = tmp_path / "student.onnx", rewrites_for("student", "tensorrt", plugin=True)
+    derived = derive_weak(bundle, "student", precision, activations, path, rewrites=both)
+    assert derived.rewritten == ("timestep_table", "attention_as_plugin")
+    model = onnx.load(path, load_external_data=False)
+    assert {entry.domain: entry.version for entry in model.opset_import} == {"": 17, "videoscene_rt": 1}
+    made = [node for node in model.graph.node if node.op_type == "VideoSceneAttention"]
+    assert {derived.layer_precisions[node.name] for node in made} == {"fp16"}
+    assert all(node.domain == "videoscene_rt" and len(node.output) == 1 for node in made)
+    assert {attribute.name: attribute.type for attribute in made[0].attribute} == {
+        "together": onnx.AttributeProto.INT,
+        "scale": onnx.AttributeProto.FLOAT,
+    }
+    shapes = {value.name: [d.dim_value for d in value.type.tensor_type.shape.dim] for value in model.graph.value_info}
+    for node in made:
+        assert shapes[node.output[0]] == shapes[node.input[0]]
+        assert shapes[node.output[0]][-1] == 64
+    sample = activations.graphs["student"].samples[0]
+    evaluator = ReferenceEvaluator(str(path), new_ops=[VideoSceneAttention])
+    found = dict(zip(evaluator.output_names, evaluator.run(None, dict(sample.inputs)), strict=True))
+    for name, expected in sample.outputs.items():
+        assert distance(found[name], expected).relative_l2 < (2e-6 if precision == "fp16" else 5e-2)
 
 
 def test_other_graphs_are_left_alone(bundle: Bundle) -> None:
@@ -101,6 +138,17 @@ def test_other_graphs_are_left_alone(bundle: Bundle) -> None:
     assert scores is not None
     with pytest.raises(NotApplicable, match="must be kept"):
         apply(PLUGIN, model, (scores.name or "",))
+
+
+def test_what_fp16_cannot_hold_is_not_given_to_it(bundle: Bundle) -> None:
+    """Queries, keys, values or a result that the overflow scan found would make the node FP32, which the plug-in does not take."""
+    made = load_source(bundle.graph_path("student"))
+    apply(PLUGIN, made)
+    node = next(node for node in made.graph if node.op_type == "VideoSceneAttention")
+    for value in (*node.inputs, node.outputs[0]):
+        assert value is not None
+        with pytest.raises(NotApplicable, match="does not fit into FP16"):
+            apply(PLUGIN, load_source(bundle.graph_path("student")), (value.name or "",))
 
 
 def _changed(bundle: Bundle, operator: str) -> ir.Model:

@@ -128,6 +128,7 @@ def test_layers_are_typed_by_the_node_they_came_from() -> None:
         Layer("shape", "LayerType.GATHER", [count], [Tensor("n", "INT32")], "[ONNX Layer: shape]"),
         Layer("out", "LayerType.ELEMENTWISE", [e], [y], "[ONNX Layer: out]"),
         Layer("other", "LayerType.ELEMENTWISE", [x], [Tensor("o")], "[ONNX Layer: other]"),
+        Layer("attn/VideoSceneAttention", "LayerType.PLUGIN_V2", [a, b, c], [Tensor("p")]),
     ]
     wanted = {
         "to_q/MatMul": "fp16",
@@ -136,6 +137,7 @@ def test_layers_are_typed_by_the_node_they_came_from() -> None:
         "q": "fp16",
         "dq": "fp16",
         "to_k/MatMul": "fp16",
+        "attn/VideoSceneAttention": "fp16",
     }
     wanted |= {"shape": "fp16", "folded/Mul": "fp32"}
     typed, missing = set_precisions(MODULE, Network(layers, [y]), wanted)
