@@ -1,13 +1,15 @@
 """The TensorRT plug-in's library as a file: the one a build is given, and the copy that lies beside an engine. Nothing is loaded here.
 
 The library is machine code that runs in whatever process loads it, so its bytes are looked at first: they say which TensorRT's headers it
-was built with, and registering it with another one would call through a table of functions in another order.
+was built with, and registering it with another one would call through a table of functions in another order. A file that ends too early
+would end the process as well: the loader reads what it has mapped behind the end.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +20,10 @@ PLUGIN_FILE = "plugin.so"
 """What it is called beside an engine."""
 
 _MOST = 1 << 30
-_ELF = b"\x7fELF"
+_ELF = b"\x7fELF\x02\x01"  # 64 bits, little-endian
+_PARTS_AT, _PARTS_SIZE_AT, _PART_IN_FILE = 32, 54, 8
+"""Where an ELF file says where its program headers are, how large each is and how many; where one says which bytes it is (elf.h)."""
+
 _BUILT_FOR = re.compile(rb"videoscene-rt plug-in for TensorRT (\d{1,4})\.(\d{1,4});")
 _BUILD_IT = "build libvideoscene_rt_plugin.so with this TensorRT's headers (docs/kernels.md)"
 
@@ -56,12 +61,12 @@ class GivenPlugin:
             raise InputError(f"the plug-in {path} cannot be read: {error.strerror or error}", _BUILD_IT) from error
         if len(data) > _MOST or not data.startswith(_ELF) or _BUILT_FOR.search(data) is None:
             raise InputError(f"{path} is not the plug-in of videoscene-rt", _BUILD_IT)
-        check_built_for(data, path, version)
+        check_library(data, path, version)
         return cls(data, hashlib.sha256(data).hexdigest())
 
 
-def check_built_for(data: bytes, path: Path, version: str) -> None:
-    """Whether a library was built for a TensorRT: for the same major version, and for none that is newer.
+def check_library(data: bytes, path: Path, version: str) -> None:
+    """Whether a library is whole and was built for a TensorRT: for the same major version, and for none that is newer.
 
     Args:
         data: the library.
@@ -69,8 +74,10 @@ def check_built_for(data: bytes, path: Path, version: str) -> None:
         version: as the package spells it, like "8.6.1".
 
     Raises:
-        BackendError: it was not, or does not say.
+        BackendError: it is not, was not, or does not say.
     """
+    if not _is_whole(data):
+        raise BackendError(f"{path} ends too early", _BUILD_IT)
     found = _BUILT_FOR.search(data)
     numbers = re.match(r"(\d+)\.(\d+)", version)
     if found is None or numbers is None:
@@ -78,3 +85,14 @@ def check_built_for(data: bytes, path: Path, version: str) -> None:
     built, here = (int(found[1]), int(found[2])), (int(numbers[1]), int(numbers[2]))
     if built[0] != here[0] or built[1] > here[1]:
         raise BackendError(f"{path} was built for TensorRT {built[0]}.{built[1]}, here is {version}", _BUILD_IT)
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether everything that the loader would map is in the file."""
+    try:
+        (first,) = struct.unpack_from("<Q", data, _PARTS_AT)
+        size, count = struct.unpack_from("<HH", data, _PARTS_SIZE_AT)
+        parts = (struct.unpack_from("<Q16xQ", data, first + index * size + _PART_IN_FILE) for index in range(count))
+        return data.startswith(_ELF) and all(offset + length <= len(data) for offset, length in parts)
+    except struct.error:
+        return False

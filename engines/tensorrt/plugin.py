@@ -13,7 +13,7 @@ import threading
 from typing import Any
 
 from videoscene_rt.engines.errors import BackendError
-from videoscene_rt.engines.plugin import Plugin, check_built_for
+from videoscene_rt.engines.plugin import Plugin, check_library
 from videoscene_rt.engines.store.private_files import read_private
 from videoscene_rt.engines.tensorrt.capabilities import Capabilities, Package, open_package
 from videoscene_rt.engines.words import one_line
@@ -52,7 +52,7 @@ def load_plugin(package: Package, plugin: Plugin) -> None:
             raise BackendError(
                 f"{plugin.path} was altered: its SHA-256 is {found[:12]}…, the identity says {plugin.sha256[:12]}…"
             )
-        check_built_for(data, plugin.path, version)
+        check_library(data, plugin.path, version)
         if _registered(module, can):
             raise BackendError(
                 f"this process has {OPERATOR} of another library already", f"load {plugin.path} before it, or alone"
