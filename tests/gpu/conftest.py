@@ -13,6 +13,8 @@ from tests.gpu.built import Built
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.cuda.device import CudaDevice
 from videoscene_rt.engines.errors import BackendError
+from videoscene_rt.engines.plugin import PLUGIN_FILE, GivenPlugin, Plugin
+from videoscene_rt.engines.tensorrt.plugin import load_plugin
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +40,22 @@ def package(request: pytest.FixtureRequest, cuda: CudaDevice) -> str:
     if can.compute_capabilities is not None and cuda.compute_capability not in can.compute_capabilities:
         pytest.skip(f"{name} does not run on compute capability {cuda.compute_capability}")
     return name
+
+
+@pytest.fixture(scope="session")
+def plugin(cuda: CudaDevice, tmp_path_factory: pytest.TempPathFactory) -> Plugin:
+    """The TensorRT plug-in that $VSRT_PLUGIN names, loaded into this process as an engine's would be."""
+    named = os.environ.get("VSRT_PLUGIN")
+    if not named:
+        pytest.skip("VSRT_PLUGIN names no plug-in")
+    tensorrt = pytest.importorskip("tensorrt", reason="no TensorRT to load the plug-in into")
+    given = GivenPlugin.read(Path(named), str(tensorrt.__version__))
+    path = tmp_path_factory.mktemp("plugin") / PLUGIN_FILE
+    path.write_bytes(given.data)
+    path.chmod(0o600)
+    found = Plugin(path, given.sha256)
+    load_plugin("tensorrt", found)
+    return found
 
 
 @pytest.fixture(scope="session")

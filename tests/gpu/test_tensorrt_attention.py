@@ -1,17 +1,26 @@
-"""Attention in the TensorRT plug-in that $VSRT_PLUGIN names, built with that TensorRT's headers: a plan with it is right."""
+"""Attention in the TensorRT plug-in that $VSRT_PLUGIN names, built with that TensorRT's headers: plans with it are right."""
 
 from __future__ import annotations
 
-import ctypes
-import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.gpu.test_attention import assert_right, random_feed
+from videoscene_rt.engines.building.trial import caller
+from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.cuda.device import CudaDevice
 from videoscene_rt.engines.kernels.attention_plan import AttentionSizes
+from videoscene_rt.engines.onnxruntime_engine import OnnxRuntimeBackend
+from videoscene_rt.engines.plugin import Plugin
+from videoscene_rt.engines.precision import derive, derive_weak
+from videoscene_rt.engines.rewrite import rewrites_for
+from videoscene_rt.engines.tensorrt.capabilities import open_package
+from videoscene_rt.engines.tensorrt.engine import TensorRtBackend
+from videoscene_rt.engines.tensorrt.request import PlanRequest
+from videoscene_rt.engines.tensorrt.supervisor import build_plan
 
 pytestmark = pytest.mark.gpu
 
@@ -19,14 +28,8 @@ NAME = "VideoSceneAttention"
 
 
 @pytest.fixture(scope="module")
-def trt(cuda: CudaDevice) -> Any:
-    library = os.environ.get("VSRT_PLUGIN")
-    if not library:
-        pytest.skip("VSRT_PLUGIN names no plug-in")
-    tensorrt = pytest.importorskip("tensorrt", reason="no TensorRT to load the plug-in into")
-    ctypes.CDLL(f"libnvinfer.so.{tensorrt.__version__.split('.')[0]}", mode=ctypes.RTLD_GLOBAL)
-    ctypes.CDLL(library)
-    return tensorrt
+def trt(plugin: Plugin) -> Any:
+    return pytest.importorskip("tensorrt")
 
 
 def plan(trt: Any, sizes: AttentionSizes) -> Any:
@@ -78,3 +81,39 @@ def test_a_plan_with_the_plug_in_attends(trt: Any, cuda: CudaDevice, queries: in
     assert context.execute_async_v3(cuda.stream_handle)
     cuda.synchronize()
     assert_right(memory["out"].read(), feed, sizes)
+
+
+@pytest.mark.parametrize("level", [1, 3])
+def test_a_students_plan_attends_with_it(
+    plugin: Plugin, cuda: CudaDevice, bundle: Bundle, tmp_path: Path, level: int
+) -> None:
+    """As `vsrt build --plugin` makes it, but for the scenes: the graph rewritten, the builder's process with the library, the plan run."""
+    pytest.importorskip("onnx_ir", reason="no ONNX to derive a graph with")
+    _, can = open_package("tensorrt")
+    make, path = derive if can.strongly_typed else derive_weak, tmp_path / "student.onnx"
+    rewrites = rewrites_for("student", "tensorrt", plugin=True)
+    derived = make(bundle, "student", "fp16", None, path, rewrites=rewrites)
+    if "attention_as_plugin" not in derived.rewritten:
+        pytest.skip(f"{bundle.folder.name}: {derived.notes[-1]}")
+    request = PlanRequest(
+        path,
+        tmp_path / "plan",
+        "tensorrt",
+        "fp16",
+        layer_precisions=derived.layer_precisions,
+        level=level,
+        plugin=plugin,
+    )
+    result = build_plan(request)
+    assert len(result.tried) == 1
+    spec, noise = bundle.graph("student"), np.random.default_rng(0)
+    feed: dict[str, Any] = {tensor.name: noise.standard_normal(tensor.shape, np.float32) for tensor in spec.inputs}
+    for tensor in spec.inputs:
+        if tensor.dtype == "int32":
+            feed[tensor.name] = np.full(tensor.shape, bundle.manifest.policy.timesteps[0], np.int32)
+    backend, reference = TensorRtBackend("tensorrt", {"student": request.out}, cuda), OnnxRuntimeBackend()
+    found = caller(backend, backend.load(bundle, "student"))(feed)
+    expected = caller(reference, reference.load(bundle, "student"))(feed)
+    for name, right in expected.items():
+        assert np.isfinite(found[name]).all()
+        assert np.linalg.norm(found[name] - right) <= 0.02 * np.linalg.norm(right)

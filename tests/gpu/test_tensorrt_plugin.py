@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 from typing import Any
 
 import numpy as np
@@ -11,6 +9,7 @@ import pytest
 
 from tests.engines.kernels.feeds import INPUTS, OUTPUTS, Sizes, assert_same, expected, random_feed, renderer_signature
 from videoscene_rt.engines.cuda.device import CudaDevice
+from videoscene_rt.engines.plugin import Plugin
 
 pytestmark = pytest.mark.gpu
 
@@ -20,15 +19,8 @@ AS_VALUES = ("rgb", "frames", "hole_mask")
 
 
 @pytest.fixture(scope="module")
-def trt(cuda: CudaDevice) -> Any:
-    library = os.environ.get("VSRT_PLUGIN")
-    if not library:
-        pytest.skip("VSRT_PLUGIN names no plug-in")
-    tensorrt = pytest.importorskip("tensorrt", reason="no TensorRT to load the plug-in into")
-    # A plug-in that was built without TensorRT's library finds it among the process's global symbols.
-    ctypes.CDLL(f"libnvinfer.so.{tensorrt.__version__.split('.')[0]}", mode=ctypes.RTLD_GLOBAL)
-    ctypes.CDLL(library)
-    return tensorrt
+def trt(plugin: Plugin) -> Any:
+    return pytest.importorskip("tensorrt")
 
 
 def plan(trt: Any, radius: int) -> Any:
