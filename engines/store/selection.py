@@ -11,8 +11,9 @@ from videoscene_rt.engines.platform import Platform, platform
 from videoscene_rt.engines.store.identity import EngineIdentity, graph_sha256, specs_sha256
 from videoscene_rt.engines.store.kernel import kernel_for, kernel_recipe
 from videoscene_rt.engines.store.located import REFERENCE, Located, Locator, helped_by, reference
+from videoscene_rt.engines.store.private_files import read_model
 from videoscene_rt.engines.store.records import Gated
-from videoscene_rt.engines.store.store import EngineStore
+from videoscene_rt.engines.store.store import IDENTITY_FILE, EngineStore
 from videoscene_rt.engines.store.stored_engine import StoredEngine
 
 _LIBRARY = "libvideoscene_rt_plugin.so"
@@ -92,15 +93,24 @@ def _locate(bundle: Bundle, graph: str, backend: str, ceiling: str) -> Located:
     here = platform(backend)
     if here.cannot_run:
         raise BackendError(here.cannot_run, "run on a machine that has one, or use --backend onnxruntime")
-    engine = store.open(name)
-    plugin = engine.identity.plugin_sha256  # a build's to decide; that this graph can have one is not
-    again = build_command(bundle, backend, ceiling, None if plugin is None else _LIBRARY)
+    again = build_command(bundle, backend, ceiling, _library_of(store, name))
     with helped_by(again):
-        _check_identity(engine, wanted_identity(bundle, graph, ceiling, here, plugin))
+        engine = store.open(name)
+        # Which plug-in is a build's to decide; whether this graph can have one is not.
+        _check_identity(engine, wanted_identity(bundle, graph, ceiling, here, engine.identity.plugin_sha256))
     if engine.record.route != "host":  # what runs on the host is the reference itself
         check_gate(f"the engine of graph {graph}", engine.record.gate, here, again)
     check_gate("the whole step", pair.chain, here, again)
     return Located.stored(bundle, engine, again)
+
+
+def _library_of(store: EngineStore, name: str) -> str | None:
+    """A word for the plug-in that an engine was built with, as far as a damaged one says so."""
+    try:
+        identity = read_model(store.folder / name / IDENTITY_FILE, EngineIdentity)
+    except BackendError:
+        return None
+    return None if identity.plugin_sha256 is None else _LIBRARY
 
 
 def _check_identity(engine: StoredEngine, wanted: EngineIdentity) -> None:
