@@ -9,8 +9,10 @@ from typing import Literal, Protocol
 
 from videoscene_rt.engines.activations import Activations, Arrays
 from videoscene_rt.engines.bundle import Bundle
+from videoscene_rt.engines.digest import file_sha256
 from videoscene_rt.engines.engine import Backend
 from videoscene_rt.engines.errors import BackendError
+from videoscene_rt.engines.store.ahead import Sha256Of
 from videoscene_rt.engines.store.records import Gated, LayerRecord, Route
 from videoscene_rt.engines.store.selection import build_command
 
@@ -50,6 +52,7 @@ class BuildRequest:
         jobs: how many engines are made at a time.
         lock_timeout_s: how long to wait for another build of the same bundle.
         plugin: the plug-in's library, for graphs that can use it; TensorRT in FP16 or INT8 alone.
+        sha256: digests of the engines that are there; `DigestsAhead` has begun them.
     """
 
     bundle: Bundle
@@ -64,6 +67,7 @@ class BuildRequest:
     jobs: int = 1
     lock_timeout_s: float = 600.0
     plugin: Path | None = None
+    sha256: Sha256Of = file_sha256
 
 
 @dataclass(frozen=True)

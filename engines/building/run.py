@@ -103,7 +103,7 @@ class BuildRun:
         if (self._request.backend, wanted.precision) == REFERENCE:
             return _Work(graph, None)
         identity = self._with_choices(wanted)
-        return _Work(graph, identity, None if self._request.force else self._store.find(identity))
+        return _Work(graph, identity, None if self._request.force else self._store.find(identity, self._request.sha256))
 
     def _make(self, work: Sequence[_Work]) -> dict[str, _Made]:
         """The engines that are missing, several at a time."""

@@ -10,7 +10,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,11 +74,11 @@ class EngineStore:
             check_file(folder / file, entry.bytes)
         return StoredEngine(folder, identity, record)
 
-    def find(self, identity: EngineIdentity) -> StoredEngine | None:
-        """The engine of this identity, every byte verified; None if there is none, or none that is whole."""
+    def find(self, identity: EngineIdentity, sha256: Callable[[Path], str] = file_sha256) -> StoredEngine | None:
+        """The engine of this identity, every byte verified by ``sha256``; None if there is none, or none that is whole."""
         try:
             found = self.open(identity.folder)
-            found.verify()
+            found.verify(sha256)
         except BackendError:
             return None
         return found if not found.identity.differences(identity) else None

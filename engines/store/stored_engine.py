@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,14 +42,14 @@ class StoredEngine:
             return None
         return Plugin(self.folder / self.record.plugin, self.record.files[self.record.plugin].sha256)
 
-    def verify(self) -> None:
-        """Compare every file with its digest.
+    def verify(self, sha256: Callable[[Path], str] = file_sha256) -> None:
+        """Compare every file with its digest, which ``sha256`` takes.
 
         Raises:
             BackendError: one is not what was stored.
         """
         with ThreadPoolExecutor() as pool:
-            list(pool.map(self._verify_file, self.record.files))
+            list(pool.map(lambda name: self._verify_file(name, sha256), self.record.files))
 
     def read(self) -> bytes:
         """The bytes of the engine, and these very bytes verified.
@@ -61,9 +62,9 @@ class StoredEngine:
         self._compare(name, hashlib.sha256(data).hexdigest())
         return data
 
-    def _verify_file(self, name: str) -> None:
+    def _verify_file(self, name: str, sha256: Callable[[Path], str]) -> None:
         try:
-            self._compare(name, file_sha256(self.folder / name))
+            self._compare(name, sha256(self.folder / name))
         except OSError as error:
             raise BackendError(f"{self.folder / name} cannot be read: {error.strerror}") from error
 

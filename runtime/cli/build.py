@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +13,9 @@ import typer
 if TYPE_CHECKING:
     from videoscene_rt.engines.building.build import BuildReport, BuildRequest, GraphReport
     from videoscene_rt.engines.bundle import Bundle
+    from videoscene_rt.engines.store.ahead import DigestsAhead
+
+_SWITCH_S = 0.0005
 
 
 def build(
@@ -54,7 +60,7 @@ def build(
 
     if backend != "onnxruntime":
         machine.look_for_gpu()  # beside the imports and the verification of the bundle
-    opened = _open_beside_imports(bundle)
+    opened, ahead = _open_beside_imports(bundle, (backend, precision))
     from videoscene_rt.cli import console
     from videoscene_rt.engines.building.build import BuildRequest
 
@@ -71,6 +77,7 @@ def build(
         threads=threads,
         jobs=jobs,
         lock_timeout_s=wait,
+        sha256=ahead,
     )
     report = build_with_progress(request, tuple(scenes or ()), quiet=as_json)
     if as_json:
@@ -80,21 +87,35 @@ def build(
     report.check()
 
 
-def _open_beside_imports(folder: Path) -> Bundle:
-    """The bundle, its digests taken by other threads while this one imports what a build needs: with nothing to build, that is all there
-    is to wait for."""
+def _open_beside_imports(folder: Path, pair: tuple[str, str]) -> tuple[Bundle, DigestsAhead]:
+    """The bundle, its digests and those of the pair's engines taken by other threads while this one imports what a build needs: with
+    nothing to build, that is all there is to wait for."""
     from concurrent.futures import ThreadPoolExecutor
 
     from videoscene_rt.engines.bundle import Bundle
 
-    with ThreadPoolExecutor(1) as pool:
+    with _switching(), ThreadPoolExecutor() as pool:
         opening = pool.submit(Bundle.open, folder)
+        from videoscene_rt.engines.store.ahead import DigestsAhead, files_in_use
+
+        ahead = DigestsAhead(pool, files_in_use(folder, *pair))
         import videoscene_rt.chain.recording
         import videoscene_rt.chain.recording_scenes
         import videoscene_rt.cli.console
         import videoscene_rt.engines.building.build  # noqa: F401
 
-        return opening.result()
+        return opening.result(), ahead
+
+
+@contextmanager
+def _switching() -> Iterator[None]:
+    """Let a thread that has hashed a piece of a file begin the next one soon: an import keeps Python's lock for a whole interval."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def build_with_progress(request: BuildRequest, scenes: tuple[Path, ...] = (), *, quiet: bool = False) -> BuildReport:
