@@ -34,7 +34,7 @@ class Rewrite(BaseModel):
         name: the module of this package that does it.
         version: raised whenever it begins to give another graph; part of an engine's identity.
         graphs: names or patterns; the autoencoders of two bundles may share names, and a graph of another structure is left alone.
-        backends: which get it.
+        backends: which get it; none where it is proved and its gain on a GPU is not known yet.
         needs: "plugin": its graph has the plug-in's op, which takes FP16, so it is done where a build was given the plug-in's library,
             and not in FP32.
         timesteps: it holds for the policy's candidate timesteps alone, which are a part of an engine's identity then.
@@ -102,9 +102,20 @@ def apply(rewrite: Rewrite, model: ir.Model, kept: Collection[str] = (), timeste
     Raises:
         NotApplicable: the graph has not the structure, or would lose a value that must be kept.
     """
-    from videoscene_rt.engines.rewrite import attention_as_plugin, frames_as_depth, timestep_table
+    from videoscene_rt.engines.rewrite import (
+        attention_as_plugin,
+        frames_as_depth,
+        repeats_after_convolution,
+        subpixel_upsampling,
+        timestep_table,
+    )
 
     if rewrite.name == "timestep_table":
         return timestep_table.rewrite(model, timesteps)
-    by_name = {"frames_as_depth": frames_as_depth.rewrite, "attention_as_plugin": attention_as_plugin.rewrite}
+    by_name = {
+        "attention_as_plugin": attention_as_plugin.rewrite,
+        "frames_as_depth": frames_as_depth.rewrite,
+        "repeats_after_convolution": repeats_after_convolution.rewrite,
+        "subpixel_upsampling": subpixel_upsampling.rewrite,
+    }
     return by_name[rewrite.name](model, kept)

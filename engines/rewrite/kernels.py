@@ -43,6 +43,11 @@ def after_pointwise(weight: Array, pointwise: Array) -> Array:
     return _rounded(np.einsum("omhw,mi->oihw", weight.astype(np.float64), pointwise.astype(np.float64)))
 
 
+def doubled(weight: Array) -> Array:
+    """Pixels doubled, then a 3×3 convolution [O,I,3,3]: the kernel of one transposed convolution, [I,O,4,4], of stride 2 and pads 1."""
+    return _rounded(np.einsum("oihw,ah,bw->ioab", weight.astype(np.float64), _DOUBLING, _DOUBLING))
+
+
 def upsampled(weight: Array, pointwise: Array, frames: int) -> Array:
     """A 1×1 convolution without bias [frames·M,I], its channels split into frames, pixels doubled, then a 3×3 convolution [O,M,3,3]:
     the kernel of one transposed convolution, [I,O,frames,4,4], of strides (frames, 2, 2) and pads (0, 1, 1)."""

@@ -115,19 +115,23 @@ def splits(node: ir.Node) -> int:
     return channels // narrower if exact else 0
 
 
-def doubles(node: ir.Node) -> bool:
-    """Whether a Resize repeats every pixel twice along height and width."""
+def repeats_pixels(node: ir.Node) -> bool:
+    """Whether a Resize, if it multiplies sizes by whole numbers, repeats what lies along them."""
     attributes = node.attributes
     if attributes.get_string("mode", "nearest") != "nearest":
         return False
     # 2y + a comes from row y: with whole factors, by flooring the position, however half pixels are counted.
     transform = attributes.get_string("coordinate_transformation_mode", "half_pixel")
     rounding = attributes.get_string("nearest_mode", "round_prefer_floor")
-    repeats = (transform, rounding) == ("asymmetric", "floor") or (
+    return (transform, rounding) == ("asymmetric", "floor") or (
         transform == "half_pixel" and rounding in ("round_prefer_floor", "round_prefer_ceil")
     )
+
+
+def doubles(node: ir.Node) -> bool:
+    """Whether a Resize repeats every pixel twice along height and width."""
     frames, channels, height, width = frames_shape(given(node, 0))
-    return repeats and frames_shape(node.outputs[0]) == (frames, channels, 2 * height, 2 * width)
+    return repeats_pixels(node) and frames_shape(node.outputs[0]) == (frames, channels, 2 * height, 2 * width)
 
 
 def behind(node: ir.Node) -> list[ir.Node]:
