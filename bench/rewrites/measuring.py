@@ -80,7 +80,7 @@ def _measured(place: Place, request: RewritesRequest) -> list[dict[str, Any]]:
     runs: dict[str, Callable[..., Tensor]] = dict(place.forms)
     if request.compiled:
         runs |= {f"{name}, compiled": torch.compile(form, dynamic=False) for name, form in place.forms.items()}
-    rows = {name: {"place": place.name, "form": name} for name in runs}
+    rows: dict[str, dict[str, Any]] = {name: {"place": place.name, "form": name} for name in runs}
     wanted = place.forms["traced"](*place.inputs).float()
     size = torch.linalg.vector_norm(wanted, dtype=torch.float64).item()
     for name, run in list(runs.items()):

@@ -9,7 +9,7 @@ frame's values come from the same sums.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import onnx_ir as ir
@@ -100,7 +100,7 @@ class _Once:
         operator: str,
         inputs: list[ir.Value | None],
         shape: list[int],
-        attributes: dict[str, str | int | list[int]] | None = None,
+        attributes: Mapping[str, str | int | list[int]] | None = None,
     ) -> ir.Value:
         node = ir.node(operator, inputs, attributes=attributes or {}, name=f"{self._scope}/{operator}")
         value = node.outputs[0]
