@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 
 from tests.support.onnx_runs import distance, run_onnx
 from videoscene_rt.engines.bundle import Bundle
-from videoscene_rt.engines.precision import derive
+from videoscene_rt.engines.precision import derive, derive_weak
 from videoscene_rt.engines.precision.source import load_source, save_derived
 from videoscene_rt.engines.rewrite import NotApplicable, Rewrite, apply, rewrites_for
 
@@ -175,6 +175,14 @@ def test_fp16_and_names(published: Bundle, tmp_path: Path) -> None:
     for name in exact:
         limit = 1.5 * distance(usual[name], exact[name]).relative_l2 + 1e-5
         assert distance(found[name], exact[name]).relative_l2 < limit, name
+
+
+def test_8_6_convolves_in_fp16(published: Bundle, tmp_path: Path) -> None:
+    path = tmp_path / "graph.onnx"
+    derived = derive_weak(published, "decode_first", "fp16", None, path, rewrites=(REPEATS, SUBPIXEL))
+    assert ir.load(path).opset_imports[""] == 17
+    named = [kind for name, kind in derived.layer_precisions.items() if name.endswith("/ConvTranspose")]
+    assert named == ["fp16"] * 3
 
 
 def test_nobody_gets_them_before_a_gpu_measured_them() -> None:
