@@ -103,6 +103,7 @@ def apply(rewrite: Rewrite, model: ir.Model, kept: Collection[str] = (), timeste
         NotApplicable: the graph has not the structure, or would lose a value that must be kept.
     """
     from videoscene_rt.engines.rewrite import (
+        attention_as_operator,
         attention_as_plugin,
         frames_as_depth,
         repeats_after_convolution,
@@ -113,8 +114,9 @@ def apply(rewrite: Rewrite, model: ir.Model, kept: Collection[str] = (), timeste
     if rewrite.name == "timestep_table":
         return timestep_table.rewrite(model, timesteps)
     by_name = {
-        "attention_as_plugin": attention_as_plugin.rewrite,
         "frames_as_depth": frames_as_depth.rewrite,
+        "attention_as_plugin": attention_as_plugin.rewrite,
+        "attention_as_operator": attention_as_operator.rewrite,
         "repeats_after_convolution": repeats_after_convolution.rewrite,
         "subpixel_upsampling": subpixel_upsampling.rewrite,
     }

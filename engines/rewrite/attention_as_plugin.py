@@ -12,7 +12,7 @@ graphs that are derived in FP16 or INT8. A mask, another size than 64 channels o
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,19 @@ from videoscene_rt.engines.rewrite.recognise import given, sizes
 
 DOMAIN, OPERATOR = "videoscene_rt", "VideoSceneAttention"
 _CHANNELS = 64
+
+
+@dataclass(frozen=True)
+class Operator:
+    """An op that takes queries, keys and values [B,H,N,64] and ``scale``, and these attributes beside it."""
+
+    name: str
+    domain: str
+    version: int
+    attributes: Mapping[str, int]
+
+
+_PLUGIN = Operator(OPERATOR, DOMAIN, 1, {"together": 0})
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,11 @@ class _Attention:
 
 def rewrite(model: ir.Model, kept: Collection[str] = ()) -> str:
     """See `videoscene_rt.engines.rewrite.apply`."""
+    return f"attention as a plug-in, {replaced(model, kept, _PLUGIN)}"
+
+
+def replaced(model: ir.Model, kept: Collection[str], operator: Operator) -> str:
+    """Put one node in the place of each attention; how many, and what became of the nodes, in words. Raises as `apply` does."""
     graph = model.graph
     before = sum(1 for _ in graph)
     found = [_attention(node) for node in graph if node.op_type == "Softmax"]
@@ -47,9 +65,9 @@ def rewrite(model: ir.Model, kept: Collection[str] = ()) -> str:
     for one in found:
         _check_kept(one, kept)
     for one in found:
-        _replace(graph, one)
-    model.opset_imports[DOMAIN] = 1
-    return f"attention as a plug-in, {len(found)} times: {before} nodes became {sum(1 for _ in graph)}"
+        _replace(graph, one, operator)
+    model.opset_imports[operator.domain] = operator.version
+    return f"{len(found)} times: {before} nodes became {sum(1 for _ in graph)}"
 
 
 def _attention(softmax: ir.Node) -> _Attention:
@@ -116,18 +134,23 @@ def _check_kept(one: _Attention, kept: Collection[str]) -> None:
     """Nothing that must stay vanishes, and nothing that FP16 cannot hold is read or written by the node."""
     for value in (one.query, one.key, one.value, one.nodes[0].outputs[0]):
         if value.name in kept:
-            raise NotApplicable(f"{value.name} does not fit into FP16, and the plug-in takes nothing else")
+            raise NotApplicable(f"{value.name} does not fit into FP16, and the one node takes nothing else")
     for node in one.nodes[1:]:
         if node.outputs[0].is_graph_output() or node.outputs[0].name in kept:
             raise NotApplicable(f"{node.outputs[0].name} must be kept, and would be gone")
 
 
-def _replace(graph: ir.Graph, one: _Attention) -> None:
+def _replace(graph: ir.Graph, one: _Attention, operator: Operator) -> None:
     """Put the node in the place of the last product, and take out what nothing reads any more."""
     last = one.nodes[0]
     old, scope = last.outputs[0], (last.name or "").rpartition("/")[0]
-    attributes = {"together": 0, "scale": one.scale}
-    node = ir.node(OPERATOR, [one.query, one.key, one.value], attributes, domain=DOMAIN, name=f"{scope}/{OPERATOR}")
+    node = ir.node(
+        operator.name,
+        [one.query, one.key, one.value],
+        {**operator.attributes, "scale": one.scale},
+        domain=operator.domain,
+        name=f"{scope}/{operator.name}",
+    )
     made, name = node.outputs[0], old.name
     old.name = f"{name}.product"
     made.name, made.dtype, made.shape = name, old.dtype, old.shape
