@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from videoscene_rt.bench.published.finding import Finding
-from videoscene_rt.bench.published.request import Dtype, Mode
+from videoscene_rt.bench.published.request import AnyMode, Dtype
 
 
 def extrapolated(findings: list[Finding], blocks: int) -> list[Finding]:
@@ -13,7 +13,7 @@ def extrapolated(findings: list[Finding], blocks: int) -> list[Finding]:
 
     Memory and roofline are left out.
     """
-    groups: dict[tuple[Mode, Dtype], dict[int, float]] = defaultdict(dict)
+    groups: dict[tuple[AnyMode, Dtype], dict[int, float]] = defaultdict(dict)
     for one in findings:
         if one.stage == "student" and one.ms is not None and one.blocks is not None and one.extrapolated is None:
             groups[one.mode, one.dtype][one.blocks] = one.ms

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from videoscene_rt.bench.published.request import Dtype, Mode, Stage
+from videoscene_rt.bench.published.request import AnyMode, Dtype, Stage
 
 
 class Finding(BaseModel):
@@ -16,7 +16,8 @@ class Finding(BaseModel):
         spread_ms: least and most. samples: how many.
         first_ms: until the first frames are there, where that is earlier.
         setup_s: building, compiling and the first run.
-        peak_bytes: the most device memory that torch's allocator held in use, weights included.
+        peak_bytes: the most device memory that torch's allocator held in use, weights included; of engines, what the device had less than
+            before.
         floor_ms, bound: the roofline, and what it is of.
         relative_l2: by output, against the published path on the same weights in the same dtype.
         turns_ms: medians of ways that were timed in turns.
@@ -27,7 +28,7 @@ class Finding(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stage: Stage
-    mode: Mode
+    mode: AnyMode
     dtype: Dtype
     blocks: int | None = None
     ms: float | None = None

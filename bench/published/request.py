@@ -21,6 +21,11 @@ Stage = Literal[
     "tiny_decode",
 ]
 Mode = Literal["eager", "compile", "reduce-overhead", "own-eager", "own-compile", "kernel-eager", "kernel-compile"]
+EngineMode = Literal[
+    "tensorrt", "tensorrt-shared-block", "tensorrt-stream", "onnxruntime-cuda", "onnxruntime-cuda-parts"
+]
+AnyMode = Mode | EngineMode
+"""Measured in torch, or by `videoscene_rt.bench.published.engines`."""
 Dtype = Literal["fp32", "fp16", "bf16"]
 
 STAGES: tuple[Stage, ...] = (

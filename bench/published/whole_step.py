@@ -5,15 +5,17 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from videoscene_rt.bench.published.finding import Finding
-from videoscene_rt.bench.published.request import Dtype, Mode, Stage
+from videoscene_rt.bench.published.request import AnyMode, Dtype, Stage
 
 FULL: tuple[Stage, ...] = ("render", "encode_coarse", "encode_images", "policy", "student", "decode")
 TINY: tuple[Stage, ...] = ("render", "tiny_encode_coarse", "tiny_encode_images", "policy", "student", "tiny_decode")
-PREFERENCES: dict[str, tuple[Mode, ...]] = {
+PREFERENCES: dict[str, tuple[AnyMode, ...]] = {
     "published path, eager": ("eager",),
     "published path, torch.compile": ("compile", "eager"),
     "our modules, eager": ("own-eager", "eager"),
     "our modules, torch.compile": ("own-compile", "own-eager", "compile", "eager"),
+    "TensorRT": ("tensorrt-shared-block", "tensorrt", "tensorrt-stream"),
+    "ONNX Runtime CUDA": ("onnxruntime-cuda", "onnxruntime-cuda-parts"),
     "the fastest of each stage": (),
 }
 """What each sum takes of a stage: the first of these that was measured; for the last, whichever is fastest."""
@@ -59,7 +61,9 @@ def step_sums(findings: list[Finding], blocks: int) -> list[StepSum]:
     return found
 
 
-def _choice(findings: list[Finding], stage: Stage, dtype: str, modes: tuple[Mode, ...], blocks: int) -> Finding | None:
+def _choice(
+    findings: list[Finding], stage: Stage, dtype: str, modes: tuple[AnyMode, ...], blocks: int
+) -> Finding | None:
     usable = [
         one
         for one in findings
@@ -68,7 +72,7 @@ def _choice(findings: list[Finding], stage: Stage, dtype: str, modes: tuple[Mode
         and (one.dtype == dtype or stage == "render")
         and (one.blocks in (None, blocks))
     ]
-    order: tuple[Mode, ...] = ("kernel-eager", "eager") if stage == "render" else modes
+    order: tuple[AnyMode, ...] = ("kernel-eager", "eager") if stage == "render" else modes
     if not order:
         return min(usable, key=lambda one: one.ms or 0.0, default=None)
     return next((one for mode in order for one in usable if one.mode == mode), None)

@@ -58,7 +58,7 @@ def weights_as_inputs(model: ir.Model, weights: Collection[str]) -> tuple[Weight
     for node in list(graph):
         if node.op_type == "LayerNormalization" and any(value in held.values() for value in node.inputs[1:]):
             _split_norm(graph, node)
-    found = []
+    found: list[WeightInput] = []
     for name, value in held.items():
         if not value.uses():
             continue
