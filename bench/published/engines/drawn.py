@@ -33,10 +33,10 @@ class DrawnNumbers(Numbers):
             return tensor.detach().cpu()
         if id(tensor) not in self.names:
             return super().read(tensor)
-        return self.drawn(self.names[id(tensor)], tuple(tensor.shape))
+        return self.drawn(self.names[id(tensor)], tuple(tensor.shape)).cpu()
 
     def drawn(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        """The tensor of a name."""
+        """The tensor of a name, on the device."""
         out = torch.empty(shape, dtype=self._dtype, device=self._draw.device)
         self._draw.fill(name, out)
-        return out.cpu()
+        return out

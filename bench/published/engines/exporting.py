@@ -164,7 +164,7 @@ def _blocks(
                 own = names[id(view.tensor)].replace("blocks.0.", f"blocks.{number}.", 1)
                 numbers = view.apply(sources.numbers.drawn(own, tuple(view.tensor.shape)))
                 file.seek(number * end + place.offset)
-                file.write(numbers.numpy().data)
+                file.write(numbers.cpu().numpy().data)
         file.truncate((item.blocks or 0) * end)
     return tuple(places), end
 

@@ -43,7 +43,7 @@ def measure_item(
         BackendError: it cannot be loaded or run.
     """
     begin = time.perf_counter()
-    cuda = None
+    cuda: Any = None
     if request.device == "cuda":
         from videoscene_rt.engines.cuda.device import CudaDevice
 
@@ -54,11 +54,12 @@ def measure_item(
     calls = calls_of(handed.item, handed.preset, specs, weights)
     given, wanted = read_tensors(folder)
     backend = open_loader(folder, made, way, cuda)
+    cuda = getattr(backend, "cuda", None)  # whose stream the work is put on
     bound = bind(backend, handed.bundle(folder, specs), calls, given)
     write_block_weights(bound, handed, folder)
     bound.enqueue()  # what allocates late has done so before anything is captured
     backend.synchronize()
-    captures = cuda is not None and request.capture and way.package is not None
+    captures = request.capture and way.package is not None  # ONNX Runtime refuses a stream that is being captured
     run, first, mode, notes = captured(bound, cuda.stream if captures and cuda is not None else None)
     run()
     backend.synchronize()

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from pydantic import ValidationError
 
 from tests.bench.published.test_published import MINI, ONCE, PRESET
 from videoscene_rt.bench.published.engines.calls import Calls, calls_of
+from videoscene_rt.bench.published.engines.deriving import derive_graph
 from videoscene_rt.bench.published.engines.exporting import export_items
 from videoscene_rt.bench.published.engines.handed import BLOCKS_FILE, STAGE_FILE, Handed, read_tensors
 from videoscene_rt.bench.published.engines.item import Item
@@ -242,3 +244,29 @@ def test_stage_json_comes_last(handed: Path) -> None:
     for folder in (handed / "handed").iterdir():
         if folder.is_dir():
             assert (folder / STAGE_FILE).exists(), folder
+
+
+def test_for_tensorrt_8_6_the_block_has_the_plug_in_and_named_precisions(handed: Path, tmp_path: Path) -> None:
+    folder = handed / "handed" / "student-2-blocks-shared-block"
+    stage = Handed.read(folder)
+    out = tmp_path / "student_block.onnx"
+    derived = derive_graph(
+        stage, folder, "student_block", out, runtime="tensorrt", weak=True, plugin=True, rewrites=True
+    )
+    assert derived.needs_plugin
+    model = onnx.load(out, load_external_data=False)
+    assert [node.op_type for node in model.graph.node].count("VideoSceneAttention") == 1
+    assert not any(node.op_type == "Softmax" for node in model.graph.node)
+    assert {entry.domain: entry.version for entry in model.opset_import}[""] == 17
+    assert set(derived.layer_precisions) <= {node.name for node in model.graph.node}
+    assert set(derived.weights.values()) == {one.name for one in stage.block_weights}
+    taken = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim] for value in model.graph.input}
+    assert taken == {tensor.name: list(tensor.shape) for tensor in derived.spec.inputs}
+    assert sum(tensor.nbytes for tensor in derived.spec.inputs if tensor.name in derived.weights) >= stage.block_bytes
+    for graph in ("student_head", "student_tail"):
+        other = derive_graph(
+            stage, folder, graph, tmp_path / f"{graph}.onnx", runtime="tensorrt", weak=True, plugin=True, rewrites=True
+        )
+        assert not other.needs_plugin
+        assert other.layer_precisions
+        assert other.spec == stage.graphs[graph]
