@@ -317,7 +317,7 @@ class Pipeline:
         if all(way.name != name for way in plan.ways):
             raise InputError("this pipeline was loaded without streaming", "Pipeline.load(bundle, streaming=True)")
         self._forget_last()
-        handle, stepper = self._begin(scene, seed, stream, timeout, aside=True, way=name)
+        handle, stepper = self._begin(scene, seed, stream, timeout, aside=True, way=name, called=begun)
         return FrameStream(stepper.stream(handle, begun), self._remember)
 
     @memory_errors()
@@ -458,12 +458,14 @@ class Pipeline:
         aside: bool,
         deadline: Deadline | None = None,
         way: str | None = None,
+        called: int | None = None,
     ) -> tuple[Handle, Stepper]:
+        how: dict[str, Any] = {"aside": aside, "deadline": deadline, "way": way, "called": called}
         while True:
             _ = self.chain  # raises where it is closed
             stepper = self._stepper
             try:
-                return stepper.begin(scene, seed, stream, timeout, aside=aside, deadline=deadline, way=way), stepper
+                return stepper.begin(scene, seed, stream, timeout, **how), stepper
             except SupersededError:  # another bundle was swapped in meanwhile: the step is begun there
                 continue
 

@@ -99,6 +99,7 @@ class Stepper:
         aside: bool,
         deadline: Deadline | None = None,
         way: str | None = None,
+        called: int | None = None,
     ) -> Handle:
         """Begin a step; see `Pipeline.step` and `Pipeline.submit`.
 
@@ -106,11 +107,12 @@ class Stepper:
             way: another way of the chain's plan than the whole step; with chunks, the handle's run is a `StreamRun`.
             aside: where the host is the device: on a thread, instead of here and now.
             deadline: of its result.
+            called: when the user's call came, on the host's monotonic clock; now, if not given.
 
         Raises:
             SupersededError: begin it with the stepper that is in use now.
         """
-        started = time.monotonic_ns()
+        started = time.monotonic_ns() if called is None else called
         seed = None if seed is None else checked_seed(seed)
         after = None if stream is None else stream_handle(stream)
         chain = self._chain

@@ -16,7 +16,7 @@ ALLOWED = {
     "runtime": {"numpy", "pydantic", "PIL", "av", "typer", "rich", "skimage", "onnxruntime", "nvtx"},
     "engines": {"numpy", "pydantic", "filelock", "onnxruntime", "cuda", "onnx", "onnx_ir", "polygraphy"},
     "export": {"numpy", "pydantic", "torch", "diffusers", "onnx", "onnx_ir", "safetensors", "ml_dtypes"},
-    "bench": {"numpy", "pydantic", "PIL", "torch", "onnx", "onnxruntime", "cuda"},
+    "bench": {"numpy", "pydantic", "PIL", "torch", "diffusers", "onnx", "onnx_ir", "onnxruntime", "cuda"},
 }
 ROOMS = {
     "runtime": {"runtime", "engines"},

@@ -18,7 +18,7 @@ import torch
 
 from videoscene_rt.engines.activations import Activations, GraphActivations, Sample
 from videoscene_rt.engines.bundle import Bundle
-from videoscene_rt.engines.manifest import Manifest
+from videoscene_rt.engines.manifest import Manifest, PolicyInfo
 from videoscene_rt.engines.precision import derive
 from videoscene_rt.engines.preset import CogVideoXAutoencoderSizes, Preset
 from videoscene_rt.engines.specs import GraphSpec, Parity
@@ -64,7 +64,8 @@ def traced(preset: Preset, graph: str, folder: Path) -> Bundle:
         state=source.state,
         parity=Parity(reference="not run", relative_l2={}, max_abs={}, limit=source.parity_limit),
     )
-    return Bundle(folder, Manifest.model_construct(preset=preset, graphs={graph: spec}))
+    policy = PolicyInfo(kind="constant", timesteps=preset.policy.timesteps, chosen=preset.policy.timesteps[0])
+    return Bundle(folder, Manifest.model_construct(preset=preset, graphs={graph: spec}, policy=policy))
 
 
 def _source(preset: Preset, graph: str) -> GraphSource:
