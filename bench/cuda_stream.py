@@ -43,6 +43,24 @@ class CudaTimer:
         return float(self._end - self._begin)
 
 
+class Captured:
+    """Launches a graph on a stream, and keeps what it was captured from alive: a graph knows addresses alone.
+
+    Args:
+        graph, stream: cuda.core's.
+        source: what was captured.
+    """
+
+    __slots__ = ("_graph", "_source", "_stream")
+
+    def __init__(self, graph: Any, stream: Any, source: Callable[[], object]) -> None:
+        self._graph, self._stream, self._source = graph, stream, source
+
+    def __call__(self) -> None:
+        """Launch, without waiting."""
+        self._graph.launch(self._stream)
+
+
 def capture(stream: Any, enqueue: Callable[[], object]) -> Callable[[], None]:
     """Capture what ``enqueue`` puts on a stream into a CUDA graph.
 
@@ -53,7 +71,7 @@ def capture(stream: Any, enqueue: Callable[[], object]) -> Callable[[], None]:
         enqueue: puts work on it, and never waits.
 
     Returns:
-        Launches the graph on the stream, without waiting.
+        Launches the graph on the stream, without waiting; it keeps ``enqueue`` and what that holds, whose memory the graph works in.
 
     Raises:
         BackendError: it cannot be captured.
@@ -72,4 +90,4 @@ def capture(stream: Any, enqueue: Callable[[], object]) -> Callable[[], None]:
         with suppress(Exception):  # an invalid capture says so once more when it is ended
             builder.end_building()
         raise BackendError(f"the work cannot be captured into a CUDA graph: {error}") from error
-    return lambda: graph.launch(stream)
+    return Captured(graph, stream, enqueue)
