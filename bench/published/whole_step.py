@@ -44,7 +44,7 @@ class StepSum(BaseModel):
 
 
 def step_sums(findings: list[Finding], blocks: int) -> list[StepSum]:
-    """All sums of which there is any stage, for each dtype; none that takes of each stage what one before it takes.
+    """All sums of which there is any stage besides the renderer, for each dtype; none that takes of each stage what one before it takes.
 
     The renderer is float32, and by our kernel wherever that was measured.
     """
@@ -56,7 +56,7 @@ def step_sums(findings: list[Finding], blocks: int) -> list[StepSum]:
                 chosen = {stage: _choice(findings, stage, dtype, modes, blocks) for stage in stages}
                 one = _sum(name, autoencoder, dtype, chosen)  # type: ignore[arg-type]
                 same = any((one.autoencoder, one.dtype, one.modes) == (f.autoencoder, f.dtype, f.modes) for f in found)
-                if one.modes and not same:
+                if one.modes.keys() - {"render"} and not same:
                     found.append(one)
     return found
 

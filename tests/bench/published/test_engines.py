@@ -233,11 +233,12 @@ def test_the_step_of_engines_is_a_sum_of_its_own() -> None:
         finding("student", "tensorrt", 800.0, 42),
         finding("student", "tensorrt-shared-block", 900.0, 42),
         finding("student", "eager", 850.0, 42),
+        finding("policy", "onnxruntime-cuda", 11.0),
     ]
     sums = {one.name: one for one in step_sums(found, 42) if one.autoencoder == "full"}
     assert sums["TensorRT"].ms == 941.0
     assert sums["the fastest of each stage"].ms == 841.0
-    assert sums["ONNX Runtime CUDA"].missing
+    assert sums["ONNX Runtime CUDA"].missing == ("encode_coarse", "encode_images", "student", "decode")
 
 
 def test_stage_json_comes_last(handed: Path) -> None:

@@ -226,3 +226,6 @@ def test_sums_take_what_there_is_and_say_what_is_missing() -> None:
     assert (fastest.ms, fastest.first_ms) == (3272.0, 2222.0)
     assert sums["tiny", "published path, eager"].ms is None
     assert sums["tiny", "published path, eager"].missing == ("tiny_encode_coarse", "tiny_encode_images", "tiny_decode")
+    assert {name for _, name in sums}.isdisjoint({"TensorRT", "ONNX Runtime CUDA"}), (
+        "of which nothing but the renderer is there"
+    )
