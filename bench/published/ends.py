@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -66,9 +67,9 @@ def build_policy(cell: Cell, preset: Preset, draw: Draw) -> Built:
     return Built(run=run, inputs=(latent,), modules=(policy,))
 
 
-def _rendered(call: object, inputs: tuple[Tensor, ...]) -> Run:
+def _rendered(call: Callable[..., tuple[Tensor, Tensor, Tensor]], inputs: tuple[Tensor, ...]) -> Run:
     def run() -> dict[str, Tensor]:
-        coarse, depth, holes = call(*inputs)  # type: ignore[operator]
+        coarse, depth, holes = call(*inputs)
         return {"coarse": coarse, "depth": depth, "hole_mask": holes}
 
     return run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import torch
 
@@ -30,14 +31,14 @@ def _product_s(device: str, dtype: str, side: int) -> float:
     return _best_s(device, lambda: one @ other)
 
 
-def _best_s(device: str, work: object) -> float:
+def _best_s(device: str, work: Callable[[], object]) -> float:
     found = []
     timer = TorchTimer() if device == "cuda" else None
     for _ in range(_REPEATS + 2):
         begin = time.perf_counter()
         if timer is not None:
             timer.start()
-        work()  # type: ignore[operator]
+        work()
         if timer is not None:
             timer.stop()
             torch.cuda.synchronize()

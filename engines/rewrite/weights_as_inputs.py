@@ -94,9 +94,8 @@ def share(path: Path, weights: Collection[str], *, weak: bool) -> tuple[tuple[We
     layers = typed_precisions(model) if weak else {}
     if weak:
         lower(model)
-    for (
-        value
-    ) in model.graph.initializers.values():  # what lies in the file that is written anew: little, without the weights
+    # What is left lies in the file that is written anew; it is little, without the weights.
+    for value in model.graph.initializers.values():
         if isinstance(value.const_value, ir.ExternalTensor):
             value.const_value = ir.tensor(value.const_value.numpy().copy(), name=value.name)
     save_derived(model, path)

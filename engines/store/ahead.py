@@ -66,4 +66,4 @@ def files_in_use(bundle: Path, backend: str, precision: str) -> Iterator[Path]:
 
 def _stamp(file: Path) -> _Stamp:
     status = file.lstat()
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns

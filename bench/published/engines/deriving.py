@@ -83,7 +83,7 @@ def _shared(
 
     found, layers = share(derived.path, {one.name for one in handed.block_weights}, weak=weak)
     more = tuple(
-        TensorSpec(name=one.name, dtype=one.dtype, shape=one.shape, meaning=one.weight)  # type: ignore[arg-type]
+        TensorSpec(name=one.name, dtype=one.dtype, shape=one.shape, meaning=one.weight)  # type: ignore[arg-type]  # fp32 or fp16
         for one in found
     )
     return spec.model_copy(update={"inputs": (*spec.inputs, *more)}), layers, {one.name: one.weight for one in found}

@@ -92,7 +92,7 @@ def write_tensors(folder: Path, given: Mapping[str, npt.NDArray[Any]], wanted: M
         **{_WANTED + name: one for name, one in wanted.items()},
     }
     with (folder / TENSORS_FILE).open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # no tensor is called allow_pickle
 
 
 def read_tensors(folder: Path) -> tuple[Arrays, Arrays]:

@@ -9,6 +9,11 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from videoscene_rt.bench.published.request import EngineMode, Stage
 
 Form = Literal["whole", "shared-block", "stream"]
+_TENSORRT: dict[Form, EngineMode] = {
+    "whole": "tensorrt",
+    "shared-block": "tensorrt-shared-block",
+    "stream": "tensorrt-stream",
+}
 Runtime = Literal["tensorrt", "onnxruntime-cuda"]
 FORMS: dict[Stage, tuple[Form, ...]] = {"student": ("whole", "shared-block"), "tiny_decode": ("whole", "stream")}
 """Stages that have another form than the graphs of a bundle; the renderer, which is a kernel, has none at all."""
@@ -47,4 +52,4 @@ class Item(BaseModel):
         """As the summary calls it."""
         if runtime == "onnxruntime-cuda":
             return "onnxruntime-cuda" if self.form == "whole" else "onnxruntime-cuda-parts"
-        return {"whole": "tensorrt", "shared-block": "tensorrt-shared-block", "stream": "tensorrt-stream"}[self.form]  # type: ignore[return-value]
+        return _TENSORRT[self.form]

@@ -49,7 +49,7 @@ def _given(item: Item, preset: Preset, draw: Draw) -> dict[str, Tensor]:
         return dict(zip(names, one.all, strict=True))
     if item.stage == "policy":
         return {"z_r": draw.normal("z_r", preset.latent_shape)}
-    cell = Cell(item.stage.removeprefix("tiny_"), "eager", "fp32")  # type: ignore[arg-type]
+    cell = Cell(item.stage.removeprefix("tiny_"), "eager", "fp32")  # type: ignore[arg-type]  # the full stage
     tensors = stage_inputs(cell, preset, draw)
     if item.stage.endswith("encode_images"):
         images, eta, noise = tensors
@@ -82,7 +82,7 @@ def _tiny(item: Item, preset: Preset, draw: Draw, dtype: torch.dtype, given: dic
     model = made(lambda: TinyAutoencoder(tiny_sizes(preset)), HALF, draw).to(dtype)
     kinds = {"tiny_encode_coarse": EncodeClip, "tiny_encode_images": EncodeImages, "tiny_decode": DecodeClip}
     names = {"tiny_encode_coarse": ("z_r",), "tiny_encode_images": ("first", "last"), "tiny_decode": ("frames",)}
-    module = kinds[item.stage](CastAutoencoder(model, dtype))  # type: ignore[arg-type]
+    module = kinds[item.stage](CastAutoencoder(model, dtype))  # type: ignore[arg-type]  # it has a TinyAutoencoder's methods
 
     def run() -> Outputs:
         found = module(*given.values())

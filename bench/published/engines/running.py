@@ -89,7 +89,7 @@ def bind(backend: Runner, bundle: Bundle, calls: Calls, given: Arrays) -> Bound:
         memory[name].write(given[name])
     for name in calls.outputs:
         dtype, shape = calls.buffers[name]
-        memory[name].write(poison(TensorSpec(name=name, dtype=dtype, shape=shape, meaning="")))  # type: ignore[arg-type]
+        memory[name].write(poison(TensorSpec(name=name, dtype=dtype, shape=shape, meaning="")))  # type: ignore[arg-type]  # a plan's
     backend.synchronize()
     most = max(engine.scratch_bytes for engine in engines.values())
     scratch = backend.allocate("uint8", (most,)) if most else None

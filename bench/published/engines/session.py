@@ -77,7 +77,7 @@ class Engines:
             return Way(runtime, None, rewrites=self._request.rewrites)
         asked = self._request
         package = "tensorrt" if asked.device == "cuda" else "tensorrt_rtx"
-        return Way(runtime, package, asked.level, asked.workspace_mib, asked.plugin, asked.rewrites)  # type: ignore[arg-type]
+        return Way(runtime, package, asked.level, asked.workspace_mib, asked.plugin, asked.rewrites)  # type: ignore[arg-type]  # one of the two
 
     def _handed(self, folder: Path) -> Handed:
         """What torch's half wrote, or will have written in time."""
