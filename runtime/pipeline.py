@@ -460,14 +460,16 @@ class Pipeline:
         way: str | None = None,
         called: int | None = None,
     ) -> tuple[Handle, Stepper]:
-        how: dict[str, Any] = {"aside": aside, "deadline": deadline, "way": way, "called": called}
         while True:
             _ = self.chain  # raises where it is closed
             stepper = self._stepper
             try:
-                return stepper.begin(scene, seed, stream, timeout, **how), stepper
+                handle = stepper.begin(
+                    scene, seed, stream, timeout, aside=aside, deadline=deadline, way=way, called=called
+                )
             except SupersededError:  # another bundle was swapped in meanwhile: the step is begun there
                 continue
+            return handle, stepper
 
     def _decoder(self, decoder: Half | None) -> Half:
         if decoder is None:
