@@ -22,6 +22,7 @@ from videoscene_rt.bench.closed_loop import LoopSettings, Samples
 from videoscene_rt.bench.measure import Work, identify, measure, record_name
 from videoscene_rt.bench.record import Record, Statistics, rounded_us, write_record
 from videoscene_rt.bench.request import Request, main
+from videoscene_rt.chain.capturing import Capture
 from videoscene_rt.chain.recording_scenes import SceneSource
 from videoscene_rt.engines.backends import check_pair
 from videoscene_rt.engines.bundle import Bundle
@@ -32,7 +33,9 @@ from videoscene_rt.engines.platform import KINDS
 from videoscene_rt.engines.store.store import EngineStore
 from videoscene_rt.scenes.scene import Scene
 
-Mode = Literal["captured", "uncaptured"]
+Mode = Literal["captured", "device-launch", "uncaptured"]
+_CAPTURE: dict[Mode, Capture] = {"captured": True, "device-launch": "device-launch", "uncaptured": False}
+_GRAPHS = {"plain": "chain-graph", "device-launch": "chain-graph-device-launch", None: "chain-enqueue"}
 _IN_FLIGHT = 2
 
 
@@ -43,6 +46,7 @@ class ChainRequest(Request):
         backend, precision, memory, threads: see `Pipeline.load`.
         scenes: scene folders; the first is timed. Without one, a built-in room.
         modes: the first is measured in full, the others by the chain alone and one way of a step. Where nothing can be captured, one.
+            "device-launch" fails where the driver takes no such graph.
         full: false measures the first mode like the others.
         settings: ``iterations`` is the number of steps of every series, and of those over which memory is watched.
     """
@@ -61,7 +65,7 @@ def measure_chain(request: ChainRequest) -> dict[str, Any]:
     """Measure the modes of a request.
 
     Returns:
-        ``records``: the file by mode as it ran; ``failures``: empty.
+        ``records``: the file by mode as it ran; ``failures``: why, by mode that did not run as it was asked for.
 
     Raises:
         InputError: the request or the bundle is wrong.
@@ -75,14 +79,18 @@ def measure_chain(request: ChainRequest) -> dict[str, Any]:
     scene = source.load()
     request.out.mkdir(parents=True, exist_ok=True)
     records: dict[str, str] = {}
+    failures: dict[str, str] = {}
     for number, mode in enumerate(request.modes):
         record = measure_mode(request, bundle, source, scene, mode, full=request.full and number == 0)
+        if mode == "device-launch" and record.identity.mode != _GRAPHS["device-launch"]:
+            failures[mode] = "; ".join(record.notes) or "this device captures nothing"
+            continue
         path = request.out / record_name(record.identity)
         write_record(path, record)
         records[record.identity.mode] = str(path)
         if mode == "captured" and record.chain is not None and not record.chain.captured:
             break  # uncaptured would be the same once more
-    return {"records": records, "failures": {}}
+    return {"records": records, "failures": failures}
 
 
 def measure_mode(
@@ -94,7 +102,7 @@ def measure_mode(
     begin = time.perf_counter()
     with Pipeline.load(
         request.bundle, request.backend, request.precision, seed=request.seed, threads=request.threads,
-        memory=request.memory, capture=mode == "captured", streaming=False,
+        memory=request.memory, capture=_CAPTURE[mode], streaming=False,
     ) as pipeline:  # fmt: skip
         once(pipeline, scene)
         setup_s = time.perf_counter() - begin
@@ -106,7 +114,7 @@ def measure_mode(
         work = Work(
             identity=identify(
                 bundle, CHAIN, engines_digest(bundle, request.backend, request.precision), request.backend, request.precision,
-                "chain-graph" if pipeline.captured else "chain-enqueue", cuda=cuda,
+                _GRAPHS[pipeline.chain.graph_form], cuda=cuda,
             ),
             inputs=described(bundle.manifest, source, request.seed),
             run=pipeline.chain.launch,

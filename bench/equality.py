@@ -96,12 +96,17 @@ def _checks(request: EqualityRequest, world: World) -> tuple[tuple[Check, ...], 
         captured = bool(pipeline.captured)
         reference = once(pipeline, world.scene)
         checks += [check(pipeline, world) for check in ON_ONE_PIPELINE]
-    unlike = "captured and stage by stage"
+    unlike, launches = "captured and stage by stage", "captured, and captured for device launches"
     if captured:
         with _load(request, capture=False) as pipeline:
             checks += [same_as(reference, pipeline, world, unlike), equal_steps(pipeline, world)]
+        with _load(request, capture="device-launch") as pipeline:
+            if pipeline.chain.graph_form == "device-launch":
+                checks += [same_as(reference, pipeline, world, launches), equal_steps(pipeline, world)]
+            else:
+                checks.append(Check(name=launches, held=None, said="; ".join(pipeline.notes)))
     else:
-        checks.append(Check(name=unlike, held=None, said="nothing was captured here"))
+        checks += [Check(name=name, held=None, said="nothing was captured here") for name in (unlike, launches)]
     for memory in ("mapped", "copied"):
         with _load(request, memory=memory) as pipeline:
             checks.append(same_as(reference, pipeline, world, f"inputs and results in {memory} memory"))

@@ -166,7 +166,8 @@ def _bytes(array: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def _way(pipeline: Any) -> str:
-    return "captured" if pipeline.captured else "stage by stage"
+    ways = {None: "stage by stage", "plain": "captured", "device-launch": "captured for device launches"}
+    return ways[pipeline.chain.graph_form]
 
 
 def _check(name: str, wrong: list[str], **arrays: Arrays) -> Check:

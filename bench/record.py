@@ -40,8 +40,8 @@ class Identity(_Data):
     """The tuple that says what was measured. Two records of one identity may be compared as before and after.
 
     ``engine`` is the engine's identity digest, or ``baseline:`` and a baseline's name. ``mode`` is how it was launched:
-    "enqueue", "cuda-graph", "eager", "compile", "reduce-overhead", "warm-start", and for the whole step "chain-graph" and
-    "chain-enqueue". ``device`` is the GPU's or the processor's name.
+    "enqueue", "cuda-graph", "eager", "compile", "reduce-overhead", "warm-start", and for the whole step "chain-graph",
+    "chain-graph-device-launch" and "chain-enqueue". ``device`` is the GPU's or the processor's name.
     """
 
     bundle_sha256: Sha256

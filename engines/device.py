@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 Place = Literal["device", "pinned", "mapped"]
 """Where memory lies: on the device; on the host, page-locked; on the host, page-locked and addressed by the device as well."""
 
+GraphForm = Literal["plain", "device-launch"]
+"""How a CUDA graph is instantiated: as ever, or so that the device could launch it too (CUDA_GRAPH_INSTANTIATE_FLAG_DEVICE_LAUNCH): it then
+lies on the device whole, and a launch costs the host less. Such a graph has kernels, copies on the device and memsets, nothing else."""
+
 ALIGNMENT = 512
 """Bytes. TensorRT wants every bound address at a multiple of 256, and scratch memory at one of the device's texture alignment, 512
 (NvInferRuntime.h, setTensorAddress and setDeviceMemory)."""
@@ -160,8 +164,13 @@ class Device(Protocol):
     def synchronize(self) -> None:
         """Wait for the device's own stream: what was written through `Memory.write`, and zeroed."""
 
-    def capture(self, stream: Any, enqueue: Callable[[], None]) -> Callable[[Any], None]:
+    def capture(self, stream: Any, enqueue: Callable[[], None], form: GraphForm = "plain") -> Callable[[Any], None]:
         """Capture what ``enqueue`` puts on ``stream``, and on streams it forks to and joins again.
+
+        Args:
+            stream: where it begins and ends.
+            enqueue: puts the work there; called once.
+            form: how the graph is instantiated.
 
         Returns:
             Launches it on a stream, without waiting.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from videoscene_rt.engines.device import ALIGNMENT, Block, Place
+from videoscene_rt.engines.device import ALIGNMENT, Block, GraphForm, Place
 from videoscene_rt.engines.errors import BackendError, InputError
 from videoscene_rt.engines.memory import HostMemory
 
@@ -107,6 +107,8 @@ class HostDevice:
     def synchronize(self) -> None:
         """Nothing to wait for."""
 
-    def capture(self, stream: HostStream, enqueue: Callable[[], None]) -> Callable[[HostStream], None]:
+    def capture(
+        self, stream: HostStream, enqueue: Callable[[], None], form: GraphForm = "plain"
+    ) -> Callable[[HostStream], None]:
         """The CPU has no graphs."""
         raise BackendError("the CPU has no graphs to capture into")

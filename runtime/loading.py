@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from videoscene_rt.chain.capturing import Capture, checked_capture
 from videoscene_rt.chain.chain import MEMORY_MODES, Chain, MemoryMode
 from videoscene_rt.chain.noise import NoiseMode, checked_mode, checked_seed
 from videoscene_rt.chain.plan import plan_chain
@@ -38,7 +39,7 @@ class LoadOptions:
     threads: int | None
     slots: int
     priority: int
-    capture: bool
+    capture: Capture
     memory: MemoryMode
     encoder: Half | None
     decoder: Half | Literal["both"] | None
@@ -62,7 +63,8 @@ class LoadOptions:
             )
         _check_half("encoder", self.encoder, HALVES)
         _check_half("decoder", self.decoder, (*HALVES, "both"))
-        return replace(self, seed=seed, noise=noise, timestep=timestep, slots=slots)
+        capture = checked_capture(self.capture)
+        return replace(self, seed=seed, noise=noise, timestep=timestep, slots=slots, capture=capture)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from videoscene_rt.chain.arena import ArenaPlan
 from videoscene_rt.chain.arrays import taken
+from videoscene_rt.chain.capturing import Capture
 from videoscene_rt.chain.chain import Chain, MemoryMode
 from videoscene_rt.chain.noise import NoiseMode
 from videoscene_rt.chain.plan import step_way, stream_way_name
@@ -95,7 +96,7 @@ class Pipeline:
         threads: int | None = None,
         slots: int = 2,
         priority: int = 0,
-        capture: bool = True,
+        capture: Capture = True,
         memory: MemoryMode = "auto",
         encoder: Half | None = None,
         decoder: Half | Literal["both"] | None = None,
@@ -117,7 +118,8 @@ class Pipeline:
             threads: threads for one operator on the CPU, at most four times the cores; None takes every core.
             slots: sets of inputs and results, 1 or 2; two let a step be taken in and read while another runs.
             priority: of every stream on a GPU: CUDA's number, where the smaller goes first; 0 is the lowest.
-            capture: replay a step as one CUDA graph; False runs it stage by stage.
+            capture: replay a step as one CUDA graph; False runs it stage by stage. "device-launch" asks for a graph that the device could
+                launch too, whose launch costs the host less: see docs/chain.md, which says what of it is unverified.
             memory: "auto"; "mapped" (inputs and results in host memory that the GPU addresses); "copied". See docs/chain.md.
             encoder, decoder: "full" (the published autoencoder's) or "tiny", as the bundle has them; None takes the one that the bundle
                 names first. ``decoder="both"`` loads every decoder that it has, and `step`, `submit` and `stream` can choose.

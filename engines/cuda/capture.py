@@ -11,19 +11,23 @@ from videoscene_rt.engines.errors import BackendError
 
 if TYPE_CHECKING:
     from videoscene_rt.engines.cuda.streams import CudaStream
+    from videoscene_rt.engines.device import GraphForm
 
 
-def capture(stream: CudaStream, enqueue: Callable[[], None]) -> Callable[[CudaStream], None]:
+def capture(stream: CudaStream, enqueue: Callable[[], None], form: GraphForm = "plain") -> Callable[[CudaStream], None]:
     """See `Device.capture`. Other threads may go on allocating meanwhile: the mode is thread-local.
 
     Raises:
-        BackendError: something in it cannot be captured; the streams are as before.
+        BackendError: something in it cannot be captured, or not in that form; the streams are as before.
     """
+    from cuda.core.graph import GraphCompleteOptions
+
+    options = GraphCompleteOptions(device_launch=form == "device-launch")
     builder = stream.raw.create_graph_builder()
     try:
         builder.begin_building(mode="thread_local")
         enqueue()
-        graph = builder.end_building().complete()
+        graph = builder.end_building().complete(options)
         graph.upload(stream.raw)
         stream.synchronize()
     except Exception as error:  # cuda.core's exceptions share no public base class

@@ -13,7 +13,7 @@ from videoscene_rt.engines.cuda.capture import capture
 from videoscene_rt.engines.cuda.errors import first_line, translated
 from videoscene_rt.engines.cuda.memory import CudaMemory, PageLocked
 from videoscene_rt.engines.cuda.streams import CudaEvent, CudaStream
-from videoscene_rt.engines.device import ALIGNMENT, Block, Place
+from videoscene_rt.engines.device import ALIGNMENT, Block, GraphForm, Place
 from videoscene_rt.engines.errors import BackendError, InputError
 
 _INSTALL = "pip install 'videoscene-rt[cuda]'"
@@ -169,9 +169,11 @@ class CudaDevice:
         if nbytes:
             self.call("cuMemcpyAsync", target, source, nbytes, stream.raw.handle)
 
-    def capture(self, stream: CudaStream, enqueue: Callable[[], None]) -> Callable[[CudaStream], None]:
+    def capture(
+        self, stream: CudaStream, enqueue: Callable[[], None], form: GraphForm = "plain"
+    ) -> Callable[[CudaStream], None]:
         """See `Device.capture`."""
-        return capture(stream, enqueue)
+        return capture(stream, enqueue, form)
 
     def settle(self, handle: int) -> None:
         """Wait for everything on anybody's stream, named by its handle.

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from videoscene_rt.chain.arena import ArenaPlan, plan_arena
 from videoscene_rt.chain.arrays import Given
+from videoscene_rt.chain.capturing import Capture, capture_all
 from videoscene_rt.chain.description import STATUS, Buffer, ChainPlan, Stage
 from videoscene_rt.chain.download import Downloader
 from videoscene_rt.chain.plan import step_way
@@ -23,7 +24,7 @@ from videoscene_rt.chain.slots import Slot
 from videoscene_rt.chain.upload import Uploader
 from videoscene_rt.chain.ways import Ways
 from videoscene_rt.engines.bundle import Bundle
-from videoscene_rt.engines.device import Block, Device, Event, Place
+from videoscene_rt.engines.device import Block, Device, Event, GraphForm, Place
 from videoscene_rt.engines.engine import Backend, Context, Engine, TensorView
 from videoscene_rt.engines.errors import BackendError, InputError
 from videoscene_rt.engines.halves import Half
@@ -46,7 +47,7 @@ class Chain:
         backend: what runs them.
         slots: sets of inputs and results.
         priority: of every stream; the device's own numbers.
-        capture: replay each slot's stages as one graph, where the device can.
+        capture: replay each slot's stages as one graph, where the device can: see `Capture`.
         memory: "mapped" puts inputs and results into host memory that the device addresses, "copied" into device memory; "auto" takes
             the first where host and device share memory.
 
@@ -56,6 +57,7 @@ class Chain:
 
     Attributes:
         notes: what does not run as it was asked for, and why.
+        graph_form: of the graphs that are replayed; None where stages run one by one.
         launching: held while something is put onto the lanes.
     """
 
@@ -67,7 +69,7 @@ class Chain:
         *,
         slots: int = 1,
         priority: int = 0,
-        capture: bool = False,
+        capture: Capture = False,
         memory: MemoryMode = "auto",
     ) -> None:
         self.plan = plan
@@ -99,8 +101,9 @@ class Chain:
         for slot in self.slots:
             self._make_programs(slot)
         self.device.synchronize()
+        self.graph_form: GraphForm | None = None
         if capture and self.device.captures:
-            self._capture()
+            self._capture("plain" if capture is True else capture)
 
     @property
     def captured(self) -> bool:
@@ -250,7 +253,7 @@ class Chain:
             raise InputError(f"{name} cannot be bound", "inputs and results can")
         if buffer.role == "result" and len(self.slots) > 1:
             raise InputError(f"{name}: a result can be bound where there is one slot", "load the pipeline with slots=1")
-        captured = self.captured
+        form = self.graph_form
         self.lanes[0].synchronize()
         before = dict(self._bound)
         self._bound[name] = view
@@ -261,8 +264,8 @@ class Chain:
             self._rebind()
             raise
         finally:
-            if captured:
-                self._capture()
+            if form is not None:
+                self._capture(form)
 
     def timeline(self, repeats: int = 20) -> tuple[StageTime, ...]:
         """When each stage of the first slot runs within a step: medians. It runs steps, on what the slot holds."""
@@ -345,16 +348,9 @@ class Chain:
             self._make_programs(slot)
         self.device.synchronize()  # a context may have memory of its own, which is zeroed on the device's own stream
 
-    def _capture(self) -> None:
-        for slot in self.slots:
-            try:
-                for program in slot.programs:
-                    program.capture()
-            except BackendError as error:
-                note = f"the chain runs stage by stage: {error.problem}"
-                self.notes.append(note)
-                _LOG.warning(note)
-                for each in self.slots:
-                    for program in each.programs:
-                        program.forget()
-                return
+    def _capture(self, wanted: GraphForm) -> None:
+        programs = [program for slot in self.slots for program in slot.programs]
+        self.graph_form, notes = capture_all(programs, wanted)
+        self.notes += notes
+        for note in notes:
+            _LOG.warning(note)

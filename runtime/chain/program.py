@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from videoscene_rt.chain.schedule import Placed, Schedule
-from videoscene_rt.engines.device import Device, Event, Stream
+from videoscene_rt.engines.device import Device, Event, GraphForm, Stream
 from videoscene_rt.engines.engine import Context
 from videoscene_rt.nvtx import stage_range
 
@@ -60,7 +60,7 @@ class Program:
         """Whether it is replayed as one graph."""
         return self._launch is not None
 
-    def capture(self) -> None:
+    def capture(self, form: GraphForm = "plain") -> None:
         """Run it once, so that everything that allocates late has done so, and capture it.
 
         Raises:
@@ -73,7 +73,7 @@ class Program:
         def work() -> None:
             self.enqueue()
 
-        self._launch = self._device.capture(self._lanes[0], work)
+        self._launch = self._device.capture(self._lanes[0], work, form)
 
     def forget(self) -> None:
         """Drop the graph; what it was captured from has changed."""

@@ -78,9 +78,9 @@ class SplitStep:
             for rung, schedule in self._schedules.items()
         }
         device.synchronize()
-        if chain.captured:
+        if chain.graph_form is not None:
             for program in (*self._render, *(each for programs in self._refine.values() for each in programs)):
-                program.capture()
+                program.capture(chain.graph_form)
 
     def render(self, slot: int) -> dict[str, float]:
         """Put a slot's rendering onto its stream; `rendered` says when it is done, and so does the slot's own event.

@@ -34,6 +34,13 @@ def chain(small_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Recor
     return read_record(result["records"]["chain-enqueue"])
 
 
+def test_a_form_that_the_device_does_not_take_is_a_failure_and_no_record(small_bundle: Path, tmp_path: Path) -> None:
+    told: dict[str, Any] = {"bundle": small_bundle, "out": tmp_path, "settings": QUICK, "threads": 1, "full": False}
+    result = measure_chain(ChainRequest(**told, modes=("device-launch",), timeline_repeats=1))
+    assert result == {"records": {}, "failures": {"device-launch": "this device captures nothing"}}
+    assert not list(tmp_path.iterdir())
+
+
 def test_every_series_has_every_step(chain: Record) -> None:
     assert set(chain.statistics) == {
         "host", "enqueue", *(f"step.{way}" for way in WAYS), "step.scene.to-host", "submit.scene", "submit.device",

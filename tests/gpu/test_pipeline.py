@@ -76,10 +76,19 @@ def test_equal_input_gives_equal_bits(pipeline: Pipeline, expected: list[Arrays]
         assert same(arrays(pipeline.step(given(turn % 3))), expected[turn % 3]), turn
 
 
+def test_a_graph_for_device_launches_gives_the_same_bits(
+    load: Callable[..., Pipeline], expected: list[Arrays], built: Built
+) -> None:
+    with load(capture="device-launch") as pipeline:
+        assert pipeline.chain.graph_form == ("device-launch" if built.backend == "tensorrt" else None), pipeline.notes
+        for turn in range(60):
+            assert same(arrays(pipeline.step(given(turn % 3))), expected[turn % 3]), turn
+
+
 @pytest.mark.parametrize("memory", ["mapped", "copied"])
-@pytest.mark.parametrize("capture", [True, False])
+@pytest.mark.parametrize("capture", [True, "device-launch", False])
 def test_the_bits_are_the_same_in_mapped_memory(
-    load: Callable[..., Pipeline], expected: list[Arrays], memory: str, capture: bool
+    load: Callable[..., Pipeline], expected: list[Arrays], memory: str, capture: bool | str
 ) -> None:
     with load(memory=memory, capture=capture) as pipeline:
         for turn in range(6):

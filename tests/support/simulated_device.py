@@ -24,6 +24,8 @@ from videoscene_rt.engines.kernels.watch import watch_signature
 from videoscene_rt.engines.memory import HostMemory
 from videoscene_rt.engines.specs import Signature
 
+REFUSED = "the work cannot be captured: it may not"
+
 
 @dataclass
 class Work:
@@ -94,16 +96,19 @@ class SimulatedDevice(HostDevice):
     Args:
         seed: of the order.
         capturable: whether a capture works.
+        refused: a form of graph that it does not take.
     """
 
     captures = True
     unified = False
     name = "a simulated device"
 
-    def __init__(self, seed: int = 0, capturable: bool = True) -> None:
+    def __init__(self, seed: int = 0, capturable: bool = True, refused: str = "") -> None:
         self._random = random.Random(seed)
         self._things: dict[int, Any] = {}
         self._capturable = capturable
+        self._refused = refused
+        self.forms: list[str] = []
         self._capturing: Captured | None = None
         self.captured = 0
 
@@ -165,15 +170,16 @@ class SimulatedDevice(HostDevice):
             return
         stream.queue.append(Work("wait", event=event, count=event.recorded))
 
-    def capture(self, stream: Any, enqueue: Callable[[], None]) -> Callable[[Any], None]:
-        if not self._capturable:
-            raise BackendError("the work cannot be captured: it may not")
+    def capture(self, stream: Any, enqueue: Callable[[], None], form: str = "plain") -> Callable[[Any], None]:
+        if not self._capturable or form == self._refused:
+            raise BackendError(REFUSED)
         self._capturing = captured = Captured(stream)
         try:
             enqueue()
         finally:
             self._capturing = None
         self.captured += 1
+        self.forms.append(form)
         _check_joined(captured)
         return lambda onto: onto.push(lambda: self._replay(captured))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.scenes import scene
-from tests.support.simulated_device import HashBackend, SimulatedDevice
+from tests.support.simulated_device import REFUSED, HashBackend, SimulatedDevice
 from videoscene_rt import BackendError, Pipeline
 from videoscene_rt.chain import chain as chain_module
 from videoscene_rt.chain import ways as ways_module
@@ -147,8 +147,26 @@ def test_what_cannot_be_captured_runs_all_the_same_and_says_so_once(
     with make(bundle, monkeypatch, SimulatedDevice(1, capturable=False)) as pipeline:
         assert not pipeline.captured
         assert [np.array_equal(pipeline.step(given(n)).frames, expected[n]) for n in range(3)] == [True] * 3
-        assert pipeline.notes == ("the chain runs stage by stage: the work cannot be captured: it may not",)
+        assert pipeline.notes == (f"the chain runs stage by stage: {REFUSED}",)
     assert [record.message for record in caplog.records] == list(pipeline.notes)
+
+
+@pytest.mark.parametrize(("refused", "form"), [("", "device-launch"), ("device-launch", "plain")])
+def test_a_graph_for_device_launches_or_a_plain_one_in_its_place(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, refused: str, form: str
+) -> None:
+    expected = alone(bundle, monkeypatch, 3)
+    device = SimulatedDevice(1, refused=refused)
+    mine = np.zeros((bundle.manifest.preset.max_points, 3), np.float32)
+    with make(bundle, monkeypatch, device, capture="device-launch") as pipeline:
+        assert pipeline.chain.graph_form == form
+        assert pipeline.captured
+        assert [np.array_equal(pipeline.step(given(n)).frames, expected[n]) for n in range(3)] == [True] * 3
+        said = [f"no graph for device-launch, a plain one instead: {REFUSED}"] if refused else []
+        assert list(pipeline.notes) == [record.message for record in caplog.records] == said
+        pipeline.bind("xyz", mine)
+        assert set(device.forms) == {form}, "binding captures in the same form, and asks for no other again"
+        assert list(pipeline.notes) == said
 
 
 def test_a_bound_result_is_written_in_place(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
