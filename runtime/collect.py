@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
+from videoscene_rt.asked import Begun
 from videoscene_rt.chain.chain import Chain
 from videoscene_rt.deadline import Deadlines, Outcome, nonfinite_words
-from videoscene_rt.handle import Lifetime, stream_handle
+from videoscene_rt.frame_stream import StreamSource
+from videoscene_rt.handle import Handle, Lifetime, stream_handle
 from videoscene_rt.ladder import COARSE
-from videoscene_rt.result import UNKNOWN_TIMESTEP, Result, Step
+from videoscene_rt.launching import AnyRun
+from videoscene_rt.result import UNKNOWN_TIMESTEP, Result, Status, Step
 from videoscene_rt.split_run import DeviceSplitRun, HostSplitRun
+from videoscene_rt.stream_runs import DeviceStreamRun, HostStreamRun
 
 RESULTS = ("frames", "coarse", "depth", "hole_mask")
 
@@ -34,7 +39,56 @@ class Collector:
         self._deadlines = deadlines
         self._lock = lock
 
-    def outcome(self, run: Any, slot: int, way: str | None) -> tuple[Outcome, int]:
+    def collect(self, begun: Begun, run: AnyRun, handle: Handle) -> Result:
+        """The result of a step that has ended, or whose deadline is over; it is counted, and what the step was given is let go.
+
+        Args:
+            begun, run: the step.
+            handle: as long as it is not released, the result may be looked at.
+        """
+        begun.inputs.clear()  # device arrays were kept until here
+        outcome, timestep = self._outcome(run, begun.slot, begun.way)
+        if begun.watched is not None and run.done:
+            begun.watched.end()
+        begun.tally.count(outcome.status)
+        first = run.first_frames_ns if isinstance(run, (DeviceStreamRun, HostStreamRun)) else None
+        step = Step(
+            number=begun.number,
+            status=outcome.status,
+            timestep=timestep,
+            seed=begun.seed,
+            num_points=begun.num_points,
+            scene_timestamp_ns=begun.scene_timestamp_ns,
+            started_ns=begun.started_ns,
+            finished_ns=time.monotonic_ns(),
+            timings_ms=run.times,
+            rung=outcome.rung,
+            reason=outcome.reason,
+            reloads=begun.reloads,
+            first_frames_ms=None if first is None else (first - begun.started_ns) / 1e6,
+        )
+        return self._result(step, begun.slot, handle.lifetime, timestep != UNKNOWN_TIMESTEP)
+
+    def source(self, handle: Handle, started_ns: int) -> StreamSource:
+        """What a streamed step gives, as long as its handle is not released.
+
+        Args:
+            handle: of a step whose way is a stream's.
+            started_ns: the call, on the host's monotonic clock.
+        """
+        run: Any = handle.run
+
+        def status() -> Status:
+            return self._outcome(run, run.slot, run.way)[0].status
+
+        def stale() -> str:
+            if self.closed:
+                return "the stream went with its pipeline, which is closed"
+            return "the stream is closed, or was given back for a later step" if handle.released else ""
+
+        return StreamSource(run, handle, started_ns, status, stale)
+
+    def _outcome(self, run: AnyRun, slot: int, way: str | None) -> tuple[Outcome, int]:
         """What became of a step, and the timestep, if it was refined in time."""
         split = run if isinstance(run, (DeviceSplitRun, HostSplitRun)) else None
         refined = split is None or not (split.late or split.rung == COARSE)
@@ -48,7 +102,7 @@ class Collector:
             return Outcome("invalid", COARSE, nonfinite_words(wrong)), timestep
         return Outcome("ok", self._chain.plan.decoder_of(way)), timestep
 
-    def result(self, step: Step, slot: int, lifetime: Lifetime, ended: bool) -> Result:
+    def _result(self, step: Step, slot: int, lifetime: Lifetime, ended: bool) -> Result:
         """The arrays of a step; the coarse frames in place of the refined ones where those are not to be had.
 
         Args:

@@ -29,7 +29,8 @@ def _in_child() -> None:
     guarded = list(_GUARDED)
     for thing in guarded:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
-        for handle in getattr(thing.__dict__.get("_stepper"), "_under_way", ()):
+        stepper = getattr(thing.__dict__.get("_in_use"), "stepper", None)
+        for handle in getattr(stepper, "_under_way", ()):
             handle.__class__ = _forked(type(handle))
         thing.__class__ = _forked(type(thing))
     _GUARDED.clear()

@@ -5,39 +5,40 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 
+from videoscene_rt.asked import Asked
 from videoscene_rt.chain.arena import ArenaPlan
-from videoscene_rt.chain.arrays import taken
+from videoscene_rt.chain.arrays import taken_whole
 from videoscene_rt.chain.capturing import Capture
 from videoscene_rt.chain.chain import Chain, MemoryMode
 from videoscene_rt.chain.noise import NoiseMode
-from videoscene_rt.chain.plan import step_way, stream_way_name
 from videoscene_rt.chain.program import StageTime
 from videoscene_rt.chain.schedule import Schedule
+from videoscene_rt.chosen_way import streamed_way, whole_way
+from videoscene_rt.collect import RESULTS
 from videoscene_rt.counters import Counters, Tally, counted
 from videoscene_rt.deadline import Deadlines, checked_deadline
 from videoscene_rt.engines.bundle import Bundle, OnVerified
-from videoscene_rt.engines.engine import Backend, TensorView
+from videoscene_rt.engines.engine import Backend
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.halves import Half
 from videoscene_rt.engines.memory_errors import memory_errors
 from videoscene_rt.forks import guard
 from videoscene_rt.frame_stream import FrameStream
 from videoscene_rt.handle import Handle
+from videoscene_rt.in_use import InUse
 from videoscene_rt.ladder import Ladder
+from videoscene_rt.last_results import LastResults
 from videoscene_rt.loading import Folder, LoadOptions, checked_folder, load_chain
-from videoscene_rt.reload import check_same_sizes, self_test, take_over
+from videoscene_rt.reload import check_same_sizes, self_test
 from videoscene_rt.result import Result
 from videoscene_rt.scenes.scene import Scene
-from videoscene_rt.split_run import Deadline
-from videoscene_rt.stepper import RESULTS, Stepper, SupersededError
+from videoscene_rt.stepper import Stepper
 from videoscene_rt.watchdog import OnHang, Watchdog, checked_limit
 
 _PATIENCE_S = 10.0
@@ -69,17 +70,14 @@ class Pipeline:
         self.device = backend.device
         self.versions = backend.versions
         self.notes = tuple(chain.notes)
-        self._chain: Chain | None = chain
-        self._tally = Tally()
+        self._tally = tally = Tally()
         self._watchdog = watchdog
-        deadlines = None if ladder is None else Deadlines(chain, ladder, self._tally)
-        told = {"tally": self._tally, "watchdog": watchdog, "deadlines": deadlines}
-        self._stepper = Stepper(chain, self.preset, noise, seed, **told)  # type: ignore[arg-type]
+        deadlines = None if ladder is None else Deadlines(chain, ladder, tally)
+        stepper = Stepper(chain, self.preset, noise, seed, tally=tally, watchdog=watchdog, deadlines=deadlines)
+        self._in_use = InUse(chain, stepper)
+        self._last = LastResults()
         self._options: LoadOptions | None = None
         self._swapping = threading.RLock()
-        self._one_step = threading.Lock()
-        self._last_lock = threading.Lock()
-        self._last: list[Handle] = []
         guard(self)
 
     @classmethod
@@ -180,9 +178,7 @@ class Pipeline:
         Raises:
             InputError: the pipeline is closed.
         """
-        if self._chain is None:
-            raise InputError("the pipeline is closed", "load it again: Pipeline.load(bundle)")
-        return self._chain
+        return self._in_use.chain
 
     @property
     def captured(self) -> bool:
@@ -207,7 +203,7 @@ class Pipeline:
     @property
     def counters(self) -> Counters:
         """What became of the steps so far."""
-        deadlines, watchdog = self._stepper.deadlines, self._watchdog
+        deadlines, watchdog = self._in_use.stepper.deadlines, self._watchdog
         return counted(
             self._tally,
             None if deadlines is None else deadlines.climb,
@@ -248,18 +244,18 @@ class Pipeline:
         until = None if deadline is None else checked_deadline(deadline, time.monotonic())
         if until is not None and decoder is not None:
             raise InputError("with a deadline the ladder chooses the decoder", "leave one of the two out")
-        way = self._step_way(decoder)
-        with self._one_step:
-            self._forget_last()
+        way = whole_way(self.chain.plan, decoder)
+        with self._in_use.one_step:
+            self._last.release()
             patience = _PATIENCE_S if until is None else until.left_s
-            handle, _ = self._begin(scene, seed, stream, patience, aside=False, deadline=until, way=way)
+            handle, _ = self._in_use.begin(Asked(scene, seed, stream, patience, aside=False, deadline=until, way=way))
             try:
                 result = handle.result()
             except BaseException:
                 self._tally.count("failed")
                 handle.release()
                 raise
-            self._remember(handle)
+            self._last.keep(handle)
             return result
 
     @memory_errors()
@@ -283,9 +279,9 @@ class Pipeline:
             InputError: see `step`.
             BackendError: no slot became free in time.
         """
-        way = self._step_way(decoder)
-        self._forget_last()
-        return self._begin(scene, seed, stream, timeout, aside=True, way=way)[0]
+        way = whole_way(self.chain.plan, decoder)
+        self._last.release()
+        return self._in_use.begin(Asked(scene, seed, stream, timeout, aside=True, way=way))[0]
 
     def stream(
         self,
@@ -313,14 +309,12 @@ class Pipeline:
             InputError: see `step`; or the pipeline was loaded without streaming.
             BackendError: no slot became free in time.
         """
-        begun = time.monotonic_ns()
-        plan, chosen = self.chain.plan, self._decoder(decoder)
-        name = stream_way_name(chosen)
-        if all(way.name != name for way in plan.ways):
-            raise InputError("this pipeline was loaded without streaming", "Pipeline.load(bundle, streaming=True)")
-        self._forget_last()
-        handle, stepper = self._begin(scene, seed, stream, timeout, aside=True, way=name, called=begun)
-        return FrameStream(stepper.stream(handle, begun), self._remember)
+        called = time.monotonic_ns()
+        way = streamed_way(self.chain.plan, decoder)
+        self._last.release()
+        asked = Asked(scene, seed, stream, timeout, aside=True, way=way, called=called)
+        handle, stepper = self._in_use.begin(asked)
+        return FrameStream(stepper.collector.source(handle, called), self._last.keep)
 
     @memory_errors()
     def bind(self, name: str, array: Any) -> None:
@@ -336,20 +330,15 @@ class Pipeline:
             InputError: there is no such buffer, or the array does not fit.
             BackendError: an engine refuses its address.
         """
-        with self._one_step, self._stepper.lock:
-            chain = self.chain
+        with self._in_use.alone() as chain:
             known = [*(buffer.name for buffer in chain.plan.of_role("input")), *RESULTS]
             if name not in known:
                 raise InputError(f"the chain has no tensor {name!r} to bind", f"it has {', '.join(known)}")
-            self._stepper.settle()
-            found = taken(chain.device, chain.plan.buffer(name), array, chain.lanes[0].handle, whole=True)
-            if isinstance(found, np.ndarray):
-                if chain.device.kind != "cpu":
-                    raise InputError(f"{name} lies on the host; the pipeline runs on {chain.device.name}")
-                found = TensorView.of_numpy(found)
-            self._forget_last()
-            chain.bind(name, found)
-            self._stepper.bound_anew()
+            self._in_use.stepper.settle()
+            view = taken_whole(chain.device, chain.plan.buffer(name), array, chain.lanes[0].handle)
+            self._last.release()
+            chain.bind(name, view)
+            self._in_use.stepper.bound_anew()
 
     def timeline(self, repeats: int = 20) -> tuple[StageTime, ...]:
         """When each stage runs within a step, medians over some runs on what the first slot holds; for measuring.
@@ -357,7 +346,7 @@ class Pipeline:
         Raises:
             InputError: the pipeline is closed.
         """
-        with self._held() as stepper:
+        with self._in_use.held() as stepper:
             chain = self.chain
             stepper.settle()
             return chain.timeline(repeats)
@@ -373,7 +362,7 @@ class Pipeline:
         Raises:
             InputError: there is no such buffer, or the pipeline is closed.
         """
-        with self._held() as stepper:
+        with self._in_use.held() as stepper:
             chain = self.chain
             known = [buffer.name for buffer in chain.plan.buffers]
             if name not in known:
@@ -403,44 +392,24 @@ class Pipeline:
             try:
                 check_same_sizes(self.chain.plan, new.chain.plan)
                 self_test(new)
-                new._forget_last()
-                self._take_over_bound(new)
+                new._last.release()
+                self._in_use.lend_bound(new._in_use)
                 self._swap(new)
             except BaseException:
                 new.close()
                 raise
 
-    @contextmanager
-    def _held(self) -> Iterator[Stepper]:
-        """The stepper in use, and its lock: no step is begun and no bundle swapped in meanwhile."""
-        while True:
-            stepper = self._stepper
-            with stepper.lock:
-                if stepper is self._stepper:
-                    yield stepper
-                    return
-
-    def _take_over_bound(self, new: Pipeline) -> None:
-        if take_over(self.chain, new.chain):
-            new._stepper.bound_anew()
-
     def _swap(self, new: Pipeline) -> None:
-        with self._one_step, self._stepper.lock:
-            _ = self.chain  # raises where it was closed meanwhile
-            self._take_over_bound(new)  # what was bound since; most often nothing
-            new._stepper.succeed(self._stepper, self._tally, self._watchdog)
-            self._tally.count("reloads")
+        with self._in_use.alone():
+            self._in_use.go_over(new._in_use, self._tally, self._watchdog)
             self.bundle, self.preset, self.notes, self.versions = new.bundle, new.preset, new.notes, new.versions
-            self._chain, self._stepper = new._chain, new._stepper
 
     def close(self) -> None:
         """Wait for the steps under way, and for a reload, and let engines and buffers go; results not copied are no longer to be had."""
         with self._swapping:
-            if self._chain is not None:
-                self._stepper.close()
-                self._chain = None
-                if self._watchdog is not None:
-                    self._watchdog.close()
+            self._in_use.close()
+            if self._watchdog is not None:
+                self._watchdog.close()
 
     def __enter__(self) -> Pipeline:
         return self
@@ -449,53 +418,3 @@ class Pipeline:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _begin(
-        self,
-        scene: Any,
-        seed: int | None,
-        stream: Any,
-        timeout: float | None,
-        *,
-        aside: bool,
-        deadline: Deadline | None = None,
-        way: str | None = None,
-        called: int | None = None,
-    ) -> tuple[Handle, Stepper]:
-        while True:
-            _ = self.chain  # raises where it is closed
-            stepper = self._stepper
-            try:
-                handle = stepper.begin(
-                    scene, seed, stream, timeout, aside=aside, deadline=deadline, way=way, called=called
-                )
-            except SupersededError:  # another bundle was swapped in meanwhile: the step is begun there
-                continue
-            return handle, stepper
-
-    def _decoder(self, decoder: Half | None) -> Half:
-        if decoder is None:
-            return self.decoders[0]
-        if decoder not in self.decoders:
-            raise InputError(
-                f"decoder {decoder!r} is not loaded; {' and '.join(self.decoders)} is",
-                'Pipeline.load(…, decoder="both")',
-            )
-        return decoder
-
-    def _step_way(self, decoder: Half | None) -> str | None:
-        """The way of a whole step; None is the chain's own."""
-        chosen = self._decoder(decoder)
-        return None if chosen == self.decoders[0] else step_way(chosen)
-
-    def _remember(self, handle: Handle) -> None:
-        """The slot of a step whose result stays valid until the next one begins."""
-        with self._last_lock:
-            self._last.append(handle)
-
-    def _forget_last(self) -> None:
-        """Give back the slots of the last `step`, and of streams that were read to their end: their results end here."""
-        with self._last_lock:
-            last, self._last = self._last, []
-        for handle in last:
-            handle.release()

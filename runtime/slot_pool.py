@@ -1,25 +1,40 @@
-"""Which slots are free: taken by a step, given back by its handle."""
+"""Which slots are free: taken by a step, and given back by its handle, or when a late step that nobody waits for has ended."""
 
 from __future__ import annotations
 
 import threading
+import time
+from contextlib import suppress
 
+from videoscene_rt.chain.chain import Chain
+from videoscene_rt.deadline import Deadlines
 from videoscene_rt.engines.errors import BackendError
+from videoscene_rt.launching import AnyRun
+from videoscene_rt.runs import HostRun
+from videoscene_rt.split_run import DeviceSplitRun, HostSplitRun
+from videoscene_rt.stream_runs import DeviceStreamRun
+
+_LOOK_S = 1e-3
 
 
 class SlotPool:
-    """The numbers of the free slots; the one that has been free for longest is taken first.
+    """The free slots of a chain; the one that has been free for longest is taken first.
 
     Args:
-        count: slots 0 … count − 1.
+        chain: whose.
+        deadlines: of steps that have one.
+        lock: under which ``deadlines`` are told and asked.
     """
 
-    def __init__(self, count: int) -> None:
-        self._free = list(range(count))
+    def __init__(self, chain: Chain, deadlines: Deadlines | None, lock: threading.RLock) -> None:
+        self._slots = chain.slots
+        self._deadlines = deadlines
+        self._lock = lock
+        self._free = [slot.number for slot in chain.slots]
         self._changed = threading.Condition()
 
     def take(self, timeout: float | None) -> int:
-        """A free slot, which is then the caller's.
+        """The number of a free slot, which is then the caller's; those of late steps that have ended since are free again.
 
         Args:
             timeout: seconds to wait for one; None waits for as long as it takes.
@@ -27,6 +42,53 @@ class SlotPool:
         Raises:
             BackendError: none became free in time.
         """
+        end = None if timeout is None else time.monotonic() + timeout
+        while self._reap():
+            left = _LOOK_S if end is None else min(_LOOK_S, end - time.monotonic())
+            with suppress(BackendError):
+                return self._wait(max(0.0, left))
+            if left <= 0:
+                raise BackendError(
+                    f"every slot is held, some by steps that came too late and still run, and none was given back within {timeout:g} s",
+                    "release handles when their results are read; if it happens again the device hangs",
+                )
+        return self._wait(timeout)
+
+    def give(self, slot: int) -> None:
+        """Give a slot back that nothing uses."""
+        with self._changed:
+            self._free.append(slot)
+            self._changed.notify()
+
+    def release(self, slot: int, run: AnyRun, reader: int | None) -> None:
+        """Give back the slot of a step whose result nobody needs any more; one with a deadline that still runs keeps it until its end.
+
+        Args:
+            slot: the step's. run: the step.
+            reader: the handle of a stream that still reads the results; None if none does.
+        """
+        try:
+            if reader is not None:
+                # now, since the stream may be gone when the slot's next step begins
+                self._slots[slot].readers.mark(reader)
+        finally:
+            self._give_back(slot, run)
+
+    def _give_back(self, slot: int, run: AnyRun) -> None:
+        if isinstance(run, (DeviceSplitRun, HostSplitRun)):
+            with self._lock:
+                if self._deadlines is not None:
+                    self._deadlines.park(slot, run)
+                    self._reap()
+            return
+        if isinstance(run, DeviceStreamRun):
+            run.wait_launched()
+        if isinstance(run, HostRun):
+            with suppress(Exception):  # what went wrong in it was its handle's to say
+                run.wait(None)
+        self.give(slot)
+
+    def _wait(self, timeout: float | None) -> int:
         with self._changed:
             if not self._changed.wait_for(lambda: self._free, timeout):
                 raise BackendError(
@@ -35,8 +97,11 @@ class SlotPool:
                 )
             return self._free.pop(0)
 
-    def give(self, slot: int) -> None:
-        """Give a slot back."""
-        with self._changed:
-            self._free.append(slot)
-            self._changed.notify()
+    def _reap(self) -> bool:
+        """Give back the slots of late steps that have ended; whether there are others."""
+        if self._deadlines is None:
+            return False
+        with self._lock:
+            for slot in self._deadlines.reap():
+                self.give(slot)
+            return self._deadlines.parked

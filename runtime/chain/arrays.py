@@ -55,6 +55,23 @@ def taken(device: Device, buffer: Buffer, array: Any, stream: int, whole: bool =
     return found
 
 
+def taken_whole(device: Device, buffer: Buffer, array: Any, stream: int) -> TensorView:
+    """The user's memory for a buffer, to be used in place.
+
+    Args:
+        device, buffer, array, stream: see `taken`.
+
+    Raises:
+        InputError: dtype, shape or place do not fit, it is not contiguous, or it lies on the host and the chain does not.
+    """
+    found = taken(device, buffer, array, stream, whole=True)
+    if not isinstance(found, np.ndarray):
+        return found
+    if device.kind != "cpu":
+        raise InputError(f"{buffer.name} lies on the host; the pipeline runs on {device.name}")
+    return TensorView.of_numpy(found)
+
+
 def on_device(array: Any) -> bool:
     """Whether an array lies in a GPU's memory, by what it says of itself."""
     if isinstance(array, np.ndarray):

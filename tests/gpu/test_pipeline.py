@@ -161,7 +161,7 @@ def test_results_are_offered_without_a_copy(pipeline: Pipeline) -> None:
     from cuda.core.utils import StridedMemoryView
 
     result = pipeline.step(given(0))
-    view = pipeline.chain.view("frames", pipeline._stepper.newest)
+    view = pipeline.chain.view("frames", pipeline._in_use.stepper.newest)
     for taken in (
         StridedMemoryView.from_dlpack(result.frames, stream_ptr=pipeline.chain.lanes[0].handle),
         StridedMemoryView.from_cuda_array_interface(result.frames, stream_ptr=pipeline.chain.lanes[0].handle),

@@ -16,7 +16,7 @@ import pytest
 
 from tests.faults.damage import certify
 from tests.support.scenes import scene
-from videoscene_rt import InputError, Ladder, Pipeline, VsrtError
+from videoscene_rt import InputError, Ladder, Pipeline, VsrtError, in_use
 from videoscene_rt import pipeline as pipeline_module
 from videoscene_rt.engines.errors import BackendError
 
@@ -143,7 +143,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     def fail(*_: Any) -> None:
         raise BackendError(f"{what} fails")
 
-    monkeypatch.setattr(pipeline_module, what, fail)
+    monkeypatch.setattr(in_use if what == "take_over" else pipeline_module, what, fail)
 
 
 @pytest.mark.parametrize("fault", ["missing", "damaged", "self_test", "check_same_sizes", "take_over", "other sizes"])
