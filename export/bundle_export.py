@@ -23,7 +23,7 @@ from videoscene_rt.export.kept import kept_halves
 from videoscene_rt.export.matching import Matched
 from videoscene_rt.export.memory import give_back
 from videoscene_rt.export.models import Models, build_filled, build_shells
-from videoscene_rt.export.needs import proved_whole, require_memory, require_space
+from videoscene_rt.export.needs import proved_whole, require_memory, require_space, takes_little
 from videoscene_rt.export.policy import DDPNet
 from videoscene_rt.export.proof import Proof, WholeProof
 from videoscene_rt.export.request import ExportRequest
@@ -93,7 +93,8 @@ def export_bundle(
         for done, source in enumerate(sources):
             tell(f"tracing {source.name}", done, total)
             graphs[source.name] = _export_graph(source, writer.folder, files[source.weights], proof, part)
-            give_back()
+            if not takes_little(preset):
+                give_back()
         tell("proving the chain", total - 1, total)
         chain = proof.chain()
         proof.close()

@@ -18,6 +18,8 @@ COPIES = 4
 """Of the student in float32, where it is proved whole: the module, the traced graph, the optimiser's, ONNX Runtime's."""
 WHOLE_LIMIT = 8 << 30
 """A bundle that needs more is proved on a twin, unless it is asked for otherwise."""
+LITTLE = 1 << 30
+"""A bundle whose whole proof takes no more: its graphs' leavings may wait for Python to find them."""
 _ACTIVATIONS = 8  # of the widest kind that ONNX Runtime and torch hold at once
 _BESIDE = 64 << 20  # graphs, prompt, manifest, and the proof's own files
 
@@ -44,6 +46,11 @@ def proved_whole(preset: Preset) -> bool:
     """Whether a bundle is proved whole where nobody says how: it takes no more than 8 GiB, and this machine has them free."""
     needed, free = memory_of_whole_proof(preset), free_memory()
     return needed <= WHOLE_LIMIT and (free is None or needed <= free)
+
+
+def takes_little(preset: Preset) -> bool:
+    """Whether nobody has to look after the memory of an export between one graph and the next."""
+    return memory_of_whole_proof(preset) <= LITTLE
 
 
 def require_memory(preset: Preset) -> None:

@@ -18,6 +18,7 @@ import torch
 
 from videoscene_rt.export.graph_source import GraphSource
 from videoscene_rt.export.numbers import View, weightless
+from videoscene_rt.export.translations import remembered_translations
 from videoscene_rt.export.weight_views import fold_views
 from videoscene_rt.export.weights import Stored, WeightFile
 
@@ -73,7 +74,7 @@ def structure(source: GraphSource) -> Traced:
     """Trace a graph without its weights."""
     shell, tensors = weightless(source.module.eval())
     example = tuple(torch.empty(spec.shape, dtype=_DTYPES[spec.dtype], device="meta") for spec in source.inputs)
-    with torch.no_grad(), warnings.catch_warnings():
+    with torch.no_grad(), remembered_translations(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own deprecations; what matters is checked by parity
         _quiet()
         program = torch.onnx.export(
