@@ -49,5 +49,8 @@ def seeded_array(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
         return np.ones(shape, np.float32)
     scale = BIAS_SCALE if len(shape) < 2 else prod(shape[1:]) ** -0.5
     key = int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:16], "little")
-    values = np.random.Generator(np.random.Philox(key=key)).standard_normal(shape, dtype=np.float32)
-    return np.asarray(values * np.float32(scale), np.float32)
+    values = np.asarray(
+        np.random.Generator(np.random.Philox(key=key)).standard_normal(shape, dtype=np.float32), np.float32
+    )
+    values *= np.float32(scale)  # in place: it may be large
+    return values

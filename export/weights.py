@@ -15,10 +15,13 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
+from videoscene_rt.export.memory import trim
+
 INLINE_LIMIT = 1024
 _ALIGNMENT = 64
 _PAGE = 4096
 _PIECE = 8 << 20
+_LARGE = 1 << 20
 _NARROW = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 _ONNX = {
     torch.float32: ir.DataType.FLOAT,
@@ -73,6 +76,8 @@ class WeightFile:
             name = value.name or ""
             if value.const_value is None:
                 stored[name] = self._stored(value, (readers or {})[name]())
+                if stored[name].nbytes >= _LARGE:
+                    trim()
                 on_bytes(stored[name].nbytes)
                 hold(model, value, stored[name])
             elif value.const_value.nbytes >= INLINE_LIMIT and not isinstance(value.const_value, ir.ExternalTensor):

@@ -127,9 +127,9 @@ def test_a_timestep_out_of_range_is_refused(small_bundle: Path, timestep: int) -
 
 
 @pytest.mark.parametrize("capture", ["graph", 1, None])
-def test_a_capture_that_there_is_not_is_refused(small_bundle: Path, capture: Any) -> None:
+def test_a_capture_that_there_is_not_is_refused(small_bundle: Path, capture: object) -> None:
     with pytest.raises(InputError, match='True, False or "device-launch"'):
-        Pipeline.load(small_bundle, capture=capture)
+        Pipeline.load(small_bundle, capture=capture)  # type: ignore[arg-type]
 
 
 def test_holes_are_masked_and_in_the_background_colour(pipeline: Pipeline) -> None:
