@@ -92,9 +92,9 @@ class Collector:
         """What became of a step, and the timestep, if it was refined in time."""
         split = run if isinstance(run, (DeviceSplitRun, HostSplitRun)) else None
         refined = split is None or not (split.late or split.rung == COARSE)
-        status = self._chain.slots[slot].status
-        count, timestep = (int(value) for value in status) if refined else (0, UNKNOWN_TIMESTEP)
-        wrong = {**self._chain.nonfinite_inputs(slot), **({"z_0": count} if count else {})}
+        place = self._chain.slots[slot]
+        count, timestep = (int(value) for value in place.status) if refined else (0, UNKNOWN_TIMESTEP)
+        wrong = {**self._chain.uploads.nonfinite(place), **({"z_0": count} if count else {})}
         if split is not None and self._deadlines is not None:
             with self._lock:
                 return self._deadlines.outcome(split, wrong), timestep
@@ -109,7 +109,7 @@ class Collector:
             step: its figures. slot: where it lies. lifetime: of its handle.
             ended: everything of the step has been computed; else nothing but the rendering is looked at.
         """
-        chain = self._chain
+        chain, place = self._chain, self._chain.slots[slot]
         split = None if ended or self._deadlines is None else self._deadlines.split
 
         def stale() -> str:
@@ -120,16 +120,15 @@ class Collector:
             return {name: found[frames if name == "frames" else name] for name in RESULTS}
 
         def download() -> dict[str, Any]:
-            return shown(chain.download(slot) if split is None else split.download(slot))
+            return shown(chain.downloads.download(place, place.done) if split is None else split.download(slot))
 
         def read_by(stream: Any) -> None:
-            chain.slots[slot].readers.mark(stream_handle(stream))
+            place.readers.mark(stream_handle(stream))
 
         if chain.device.kind == "cpu":
             return Result(step, download(), stale, read_by=read_by)
         from videoscene_rt.engines.cuda.array import DeviceArray
 
-        place = chain.slots[slot]
         made, stream = (place.done, chain.lanes[0]) if split is None else (split.rendered[slot], split.stream)
         names = [name for name in RESULTS if split is None or name != "frames"]
         arrays = {

@@ -104,13 +104,13 @@ class Stepper:
                 if self._watchdog is not None:
                     watched = self._watchdog.watch((id(chain), slot), self.number + 1, chain.device)
                 arrays = {
-                    name: taken(chain.device, chain.plan.buffer(name), array, chain.upload_stream)
+                    name: taken(chain.device, chain.plan.buffer(name), array, chain.uploads.stream.handle)
                     for name, array in inputs.items()
                 }
                 check_finite(arrays)
                 if seed is not None:
                     self._draw(seed)  # after everything was checked: a refused step leaves the noise as it was
-                chain.upload(arrays, slot, after)
+                chain.uploads.upload(chain.slots[slot], arrays, after)
                 run = self._launch(asked, slot)
                 handle = self._handle(self._begun(asked, slot, inputs, started, watched), run, asked.deadline)
                 self._under_way = [*(other for other in self._under_way if not other.done), handle]
@@ -149,7 +149,7 @@ class Stepper:
         with self.lock:
             if old.seed != self.seed:
                 self._draw(old.seed)
-            self._chain.adopt_inputs(old._chain)
+            self._chain.uploads.adopt(old._chain.uploads)
             self.number, self.reloads, self._points = old.number, old.reloads + 1, old._points
             self._tally, self._watchdog = tally, watchdog
             if self.deadlines is not None:

@@ -62,7 +62,8 @@ class _Chunks:
 
     def host(self, chunk: int, name: str) -> npt.NDArray[np.uint8]:
         """See `StreamRun.host`."""
-        return self._whole.download_frames(self.slot, chunk + _BEFORE, self.spans[chunk], name)
+        place = self._whole.slots[self.slot]
+        return self._whole.downloads.download_frames(place, place.part_done[chunk + _BEFORE], name, self.spans[chunk])
 
 
 class _Aside:
@@ -178,7 +179,7 @@ class DeviceStreamRun(_Chunks, DeviceRun):
         part = chunk + _BEFORE
         if self._aside is not None:
             self._aside.wait(part)
-        self._chain.order_after(self._slot.part_done[part], handle)
+        self._chain.downloads.order_after(self._slot.part_done[part], handle)
 
     def cancel(self) -> None:
         """What was launched runs to its end; the slot's next step comes after it."""

@@ -35,8 +35,8 @@ def closed(request: BenchRequest, pipeline: Any, ways: Ways, found: dict[str, Sa
     found["step.scene.to-host"] = steps(lambda: pipeline.step(ways.scene).host(), side)
     found["submit.device"] = submissions(pipeline, ways.device, side)
     found["submit.scene"] = submissions(pipeline, ways.scene, side)
-    chain = pipeline.chain
-    found["copy.in"] = closed_loop(lambda: chain.upload(ways.page_locked), chain.slots[0].ready.synchronize, side).host
+    slot, upload = pipeline.chain.slots[0], pipeline.chain.uploads.upload
+    found["copy.in"] = closed_loop(lambda: upload(slot, ways.page_locked), slot.ready.synchronize, side).host
     result = pipeline.step(ways.scene)
     found["copy.out"] = closed_loop(result.host, lambda: None, side).host
 

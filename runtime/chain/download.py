@@ -24,30 +24,34 @@ class Downloader:
         device: the chain's.
         buffers: the results.
         stream: for the copies.
+        bound: results that lie in the user's memory, as they are bound.
     """
 
-    def __init__(self, device: Device, buffers: tuple[Buffer, ...], stream: Any) -> None:
+    def __init__(
+        self, device: Device, buffers: tuple[Buffer, ...], stream: Any, bound: Mapping[str, TensorView]
+    ) -> None:
         self._device = device
         self._buffers = buffers
         self.stream = stream
+        self._bound = bound
         self._mirrors: dict[tuple[int, str], npt.NDArray[Any]] = {}
 
-    def download(self, slot: Slot, bound: Mapping[str, TensorView]) -> Arrays:
-        """The results of the slot's last step, when it is done. Views that the slot's next download overwrites.
+    def download(self, slot: Slot, made: Event) -> Arrays:
+        """The results of the slot's last step, when an event says that they are made: views, valid until the slot's next step.
 
         Args:
             slot: whose.
-            bound: results that lie in the user's memory.
+            made: the event.
 
         Raises:
             BackendError: the step failed, or there is no page-locked memory left.
         """
-        slot.done.synchronize()
-        self.stream.wait(slot.done)
+        made.synchronize()
+        self.stream.wait(made)
         found = {}
         for buffer in self._buffers:
-            view = bound.get(buffer.name) or slot.results[buffer.name].view()
-            array = self._in_place(slot, buffer, view, bound)
+            view = self._bound.get(buffer.name) or slot.results[buffer.name].view()
+            array = self._in_place(slot, buffer, view)
             if array is None:
                 array = self._mirror(slot, buffer)
                 self._device.copy(array.ctypes.data, view.pointer, array.nbytes, self.stream)
@@ -55,25 +59,22 @@ class Downloader:
         self.stream.synchronize()
         return found
 
-    def download_frames(
-        self, slot: Slot, made: Event, name: str, span: tuple[int, int], bound: Mapping[str, TensorView]
-    ) -> npt.NDArray[Any]:
-        """Some frames of a step that may still be running, when the event says that they are made.
+    def download_frames(self, slot: Slot, made: Event, name: str, span: tuple[int, int]) -> npt.NDArray[Any]:
+        """Some frames of a step that may still be running, when an event says that they are made: a view, valid until the slot's next step.
 
         Args:
             slot: whose.
             made: the event.
             name: "frames" or "coarse".
             span: start and stop.
-            bound: see `download`.
 
         Raises:
             BackendError: see `download`.
         """
         made.synchronize()
         buffer = next(buffer for buffer in self._buffers if buffer.name == name)
-        view = bound.get(buffer.name) or slot.results[buffer.name].view()
-        array = self._in_place(slot, buffer, view, bound)
+        view = self._bound.get(buffer.name) or slot.results[buffer.name].view()
+        array = self._in_place(slot, buffer, view)
         if array is not None:
             return array[slice(*span)]
         found = self._mirror(slot, buffer)[slice(*span)]
@@ -82,14 +83,16 @@ class Downloader:
         self.stream.synchronize()
         return found
 
-    @staticmethod
-    def _in_place(
-        slot: Slot, buffer: Buffer, view: TensorView, bound: Mapping[str, TensorView]
-    ) -> npt.NDArray[Any] | None:
+    def order_after(self, event: Event, handle: int) -> None:
+        """Make a stream, anybody's, wait for an event of the chain, by way of the stream of the copies."""
+        self.stream.wait(event)
+        self._device.order(self.stream.handle, before=handle)
+
+    def _in_place(self, slot: Slot, buffer: Buffer, view: TensorView) -> npt.NDArray[Any] | None:
         """A result that the host sees where it is."""
         if isinstance(view.owner, np.ndarray):
             return view.owner
-        return None if buffer.name in bound else slot.results[buffer.name].host
+        return None if buffer.name in self._bound else slot.results[buffer.name].host
 
     def _mirror(self, slot: Slot, buffer: Buffer) -> npt.NDArray[Any]:
         key = (slot.number, buffer.name)

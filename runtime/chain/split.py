@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -65,10 +64,10 @@ class SplitStep:
         self.rungs: tuple[str, ...] = tuple(self._schedules)
         self.rendered: tuple[Event, ...] = tuple(device.event(timing=True) for _ in chain.slots)
         render = next(stage for stage in chain.plan.stages if stage.name == RENDER)
-        scratch = chain.scratch_bytes(render)
+        scratch = chain.binder.scratch_bytes(render)
         self._scratch = device.block(scratch) if scratch else None
         results = tuple(chain.plan.buffer(name) for name in RENDERED)
-        self._downloader = Downloader(device, results, device.new_stream())
+        self._downloader = Downloader(device, results, device.new_stream(), {})
         device.synchronize()
         self._render = [
             Program(device, _alone(render), {RENDER: self._context(render, n)}, (self.stream,)) for n in self._slots
@@ -112,9 +111,7 @@ class SplitStep:
         Raises:
             BackendError: the rendering failed.
         """
-        rendered = copy.copy(self._chain.slots[slot])
-        rendered.done = self.rendered[slot]
-        return self._downloader.download(rendered, {})
+        return self._downloader.download(self._chain.slots[slot], self.rendered[slot])
 
     @property
     def _slots(self) -> range:
@@ -122,7 +119,7 @@ class SplitStep:
 
     def _context(self, stage: Stage, slot: int) -> Context:
         pointer = None if self._scratch is None else self._scratch.pointer
-        return self._chain.context(stage, slot, pointer)
+        return self._chain.binder.context(stage, slot, pointer)
 
     def _contexts(self, schedule: Schedule, slot: int) -> Mapping[str, Context]:
         """Those of the whole steps: a slot's step runs in one of these ways at a time."""

@@ -38,15 +38,45 @@ class Uploader:
         self._latest: dict[str, InputBuffer] = {}
         self._watch = _watch(device, slots)
 
-    def upload(self, slot: Slot, arrays: Mapping[str, Given]) -> None:
-        """Put the copies onto the stream and mark their end with ``slot.ready``.
-
-        The slot's last step is done with its inputs after ``slot.done``, and with its staging after ``slot.ready``.
+    def upload(self, slot: Slot, arrays: Mapping[str, Given], after: int | None = None) -> None:
+        """Take inputs into a slot; what is not given keeps what the chain was last given. ``slot.ready`` marks the end of the copies.
 
         Args:
             slot: which no step is using.
-            arrays: checked, by input; see `videoscene_rt.chain.arrays.taken`.
+            arrays: checked, by input; see `videoscene_rt.chain.arrays.taken`. The first axis may be shorter.
+            after: the handle of a stream on which device arrays are made and used again: the copies wait for it, and it for them.
         """
+        if after is not None:
+            self._device.order(after, before=self.stream.handle)
+        self._copy(slot, arrays)
+        self._look(slot, arrays)
+        if after is not None:
+            self._device.order(self.stream.handle, before=after)
+
+    def nonfinite(self, slot: Slot) -> dict[str, int]:
+        """By input that was given on the device, how many of its values are not finite, where any is not; when it has been rendered."""
+        return {} if self._watch is None else self._watch.found(slot.number)
+
+    def adopt(self, other: Uploader) -> None:
+        """Take over what another chain with the same inputs was last given, and wait until it is here; no step of this one runs.
+
+        Args:
+            other: that chain's, on the same device.
+        """
+        other.stream.synchronize()
+        self._version += 1
+        slot = self._slots[0]
+        for name, buffer in slot.inputs.items():
+            theirs = other._latest.get(name) or other._slots[0].inputs[name]
+            view = buffer.memory.view()
+            self._device.copy(view.pointer, theirs.memory.view().pointer, buffer.host.nbytes, self.stream)
+            buffer.version, buffer.rows = self._version, view.shape[0]
+            self._latest[name] = buffer
+        self.stream.record(slot.ready)
+        self.stream.synchronize()
+
+    def _copy(self, slot: Slot, arrays: Mapping[str, Given]) -> None:
+        """The slot's last step is done with its inputs after ``slot.done``, and with its staging after ``slot.ready``."""
         slot.ready.synchronize()  # the staging memory is free again
         if not all(buffer.copied for buffer in slot.inputs.values()):
             slot.done.synchronize()  # the host writes what the stages read,
@@ -64,12 +94,8 @@ class Uploader:
                 self._carry(slot, buffer, latest)
         self.stream.record(slot.ready)
 
-    def look(self, slot: Slot, arrays: Mapping[str, Given]) -> None:
-        """Let the device count, after the copies of `upload`, what is not finite in inputs that came from the device.
-
-        Args:
-            slot: whose. arrays: see `upload`.
-        """
+    def _look(self, slot: Slot, arrays: Mapping[str, Given]) -> None:
+        """Let the device count, after the copies, what is not finite in inputs that came from the device."""
         if self._watch is None:
             return
         self._watch.clear(slot.number)
@@ -85,28 +111,6 @@ class Uploader:
                     looked = True
         if looked:
             self.stream.record(slot.ready)  # the step, and so its end, comes after the look
-
-    def nonfinite(self, slot: Slot) -> dict[str, int]:
-        """By input from the device, how many values of a slot's step that has begun to run are not finite."""
-        return {} if self._watch is None else self._watch.found(slot.number)
-
-    def adopt(self, other: Uploader, slot: Slot) -> None:
-        """Take over what another chain with the same inputs was last given, and wait until it is here.
-
-        Args:
-            other: that chain's, on the same device.
-            slot: of this chain; no step is using it.
-        """
-        other.stream.synchronize()
-        self._version += 1
-        for name, buffer in slot.inputs.items():
-            theirs = other._latest.get(name) or other._slots[0].inputs[name]
-            view = buffer.memory.view()
-            self._device.copy(view.pointer, theirs.memory.view().pointer, buffer.host.nbytes, self.stream)
-            buffer.version, buffer.rows = self._version, view.shape[0]
-            self._latest[name] = buffer
-        self.stream.record(slot.ready)
-        self.stream.synchronize()
 
     def _take(self, slot: Slot, buffer: InputBuffer, array: Given) -> None:
         nbytes = buffer.rows * buffer.row_bytes

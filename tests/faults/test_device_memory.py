@@ -12,7 +12,7 @@ from tests.support.documented import check_documented
 from tests.support.scenes import scene
 from tests.support.simulated_device import HashBackend, SimulatedDevice
 from videoscene_rt import BackendError, Pipeline
-from videoscene_rt.chain import chain as chain_module
+from videoscene_rt.chain import stage_engines
 from videoscene_rt.chain.chain import Chain
 from videoscene_rt.chain.plan import plan_chain
 from videoscene_rt.engines.bundle import Bundle
@@ -41,7 +41,7 @@ class PoorDevice(SimulatedDevice):
 
 def load(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, device: SimulatedDevice) -> Pipeline:
     backend = HashBackend(device)
-    monkeypatch.setattr(chain_module, "watch_engine", backend.watch)
+    monkeypatch.setattr(stage_engines, "watch_engine", backend.watch)
     chain = Chain(plan_chain(bundle.manifest), bundle, backend, slots=2, capture=True)
     chain.write("prompt", bundle.prompt())
     return Pipeline(bundle, chain, backend)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.simulated_device import HashBackend, HashContext, HashEngine, SimulatedDevice, SimulatedEvent
 from videoscene_rt import Pipeline
-from videoscene_rt.chain import chain as chain_module
+from videoscene_rt.chain import stage_engines
 from videoscene_rt.chain.chain import Chain
 from videoscene_rt.chain.plan import plan_chain
 from videoscene_rt.engines.bundle import Bundle
@@ -135,7 +135,7 @@ def pipeline_over(
 ) -> Pipeline:
     """A pipeline whose graphs are a backend's of the tests."""
     opened = Bundle.open(bundle)
-    monkeypatch.setattr(chain_module, "watch_engine", backend.watch)
+    monkeypatch.setattr(stage_engines, "watch_engine", backend.watch)
     plan = plan_chain(opened.manifest, decoders=decoders)
     chain = Chain(plan, opened, backend, **{"slots": 2, "capture": True, **options})  # type: ignore[arg-type]
     chain.write("prompt", opened.prompt())

@@ -19,7 +19,7 @@ from videoscene_rt.bench.step import measuring
 from videoscene_rt.bench.step.found import Measured
 from videoscene_rt.bench.step.measuring import measure_step, parts_of
 from videoscene_rt.bench.step.request import BenchRequest
-from videoscene_rt.chain import chain as chain_module
+from videoscene_rt.chain import stage_engines
 from videoscene_rt.chain.chain import Chain
 from videoscene_rt.chain.plan import plan_chain
 from videoscene_rt.engines.bundle import Bundle
@@ -50,9 +50,9 @@ class Loads:
         self.streaming: list[bool] = []
         device = SimulatedDevice(3)
         self._backend = HashBackend(device)
-        monkeypatch.setattr(chain_module, "watch_engine", self._backend.watch)
+        monkeypatch.setattr(stage_engines, "watch_engine", self._backend.watch)
         keep = lambda _, height, width: HashEngine(keep_signature(height, width), device)  # noqa: E731
-        monkeypatch.setattr(chain_module, "keep_engine", keep)
+        monkeypatch.setattr(stage_engines, "keep_engine", keep)
 
     def __call__(self, request: BenchRequest, capture: bool = True) -> Pipeline:
         self.times += 1

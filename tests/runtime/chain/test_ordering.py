@@ -11,7 +11,7 @@ import pytest
 from tests.support.scenes import scene
 from tests.support.simulated_device import REFUSED, HashBackend, SimulatedDevice
 from videoscene_rt import BackendError, Pipeline
-from videoscene_rt.chain import chain as chain_module
+from videoscene_rt.chain import stage_engines
 from videoscene_rt.chain import ways as ways_module
 from videoscene_rt.chain.chain import Chain
 from videoscene_rt.chain.plan import plan_chain
@@ -27,7 +27,7 @@ def bundle(small_bundle: Path) -> Bundle:
 
 def make(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, device: SimulatedDevice | None, **options: Any) -> Pipeline:
     backend = HashBackend(device, SCRATCH)
-    monkeypatch.setattr(chain_module, "watch_engine", backend.watch)
+    monkeypatch.setattr(stage_engines, "watch_engine", backend.watch)
     chain = Chain(plan_chain(bundle.manifest), bundle, backend, **{"slots": 2, "capture": True, **options})
     chain.write("prompt", bundle.prompt())
     return Pipeline(bundle, chain, backend)  # type: ignore[arg-type]

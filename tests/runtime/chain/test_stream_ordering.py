@@ -12,7 +12,7 @@ import pytest
 from tests.support.scenes import scene
 from tests.support.simulated_device import HashBackend, HashEngine, SimulatedDevice
 from videoscene_rt import Pipeline
-from videoscene_rt.chain import chain as chain_module
+from videoscene_rt.chain import stage_engines
 from videoscene_rt.chain.chain import Chain
 from videoscene_rt.chain.plan import plan_chain
 from videoscene_rt.engines.bundle import Bundle
@@ -35,9 +35,9 @@ def case(request: pytest.FixtureRequest, both_bundle: Path) -> tuple[Bundle, str
 
 def make(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, device: SimulatedDevice | None, **options: Any) -> Pipeline:
     backend = HashBackend(device, SCRATCH)
-    monkeypatch.setattr(chain_module, "watch_engine", backend.watch)
+    monkeypatch.setattr(stage_engines, "watch_engine", backend.watch)
     monkeypatch.setattr(
-        chain_module, "keep_engine", lambda _, height, width: HashEngine(keep_signature(height, width), device)
+        stage_engines, "keep_engine", lambda _, height, width: HashEngine(keep_signature(height, width), device)
     )
     plan = plan_chain(bundle.manifest, decoders=("full", "tiny"), streaming=True)
     chain = Chain(plan, bundle, backend, **{"slots": 2, "capture": True, **options})
