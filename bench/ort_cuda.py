@@ -57,7 +57,7 @@ class OrtBaseline(OnnxRuntimeCudaBackend):
         except MissingKernelsError as error:
             which = f": {error.nodes}" if error.nodes else ""
             self.notes[graph] = (f"some of its nodes ran on the CPU: the CUDA provider has no kernel for them{which}",)
-            return self.open(self._file(bundle, graph), bundle.graph(graph), fallback=True)
+            return self.open(self._file(bundle, graph), bundle, graph, fallback=True)
 
     def _file(self, bundle: Bundle, graph: str) -> Path:
         return self.files.get(graph, bundle.graph_path(graph))

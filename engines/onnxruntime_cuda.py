@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from videoscene_rt.engines.bundle import Bundle
+from videoscene_rt.engines.caches import as_built
 from videoscene_rt.engines.host_device import HostDevice
 from videoscene_rt.engines.memory import HostMemory, Memory
 from videoscene_rt.engines.onnxruntime_cuda_session import CUDA, HOST, open_onnxruntime, open_session
 from videoscene_rt.engines.onnxruntime_cuda_streams import OwnStream
-from videoscene_rt.engines.onnxruntime_engine import OnnxRuntimeContext, OnnxRuntimeEngine
+from videoscene_rt.engines.onnxruntime_engine import OnnxRuntimeContext, OnnxRuntimeEngine, half_tensors
 from videoscene_rt.engines.specs import GraphSpec
 
 if TYPE_CHECKING:
@@ -66,24 +67,23 @@ class OnnxRuntimeCudaBackend:
         Raises:
             MissingKernelsError: the provider has no kernel for some of its nodes.
         """
-        spec = bundle.graph(graph)
-        return self.open(self._files(bundle, graph), spec)
+        return self.open(self._files(bundle, graph), bundle, graph)
 
-    def open(self, path: Path, spec: GraphSpec, *, fallback: bool = False) -> OnnxRuntimeCudaEngine:
+    def open(self, path: Path, bundle: Bundle, graph: str, *, fallback: bool = False) -> OnnxRuntimeCudaEngine:
         """An engine over an ONNX file.
 
         Args:
             path: the file.
-            spec: what it has to take and give.
+            bundle, graph: whose specification it has to keep.
             fallback: let the CPU run nodes that the provider has no kernel for.
 
         Raises:
             MissingKernelsError: without fallback, there are such nodes.
-            BackendError: the file is refused, or is not what ``spec`` says.
+            BackendError: the file is refused, or is not what the specification says.
         """
         stream = None if self.cuda is None else self.cuda.stream_handle
         session = open_session(self._ort, self._provider, path, stream, fallback=fallback)
-        return OnnxRuntimeCudaEngine(session, spec, self.cuda)
+        return OnnxRuntimeCudaEngine(session, as_built(bundle, graph, half_tensors(session)), self.cuda)
 
 
 class OnnxRuntimeCudaEngine(OnnxRuntimeEngine):

@@ -8,6 +8,7 @@ import numpy as np
 
 from videoscene_rt.engines.arguments import checked_threads
 from videoscene_rt.engines.bundle import Bundle
+from videoscene_rt.engines.caches import as_built
 from videoscene_rt.engines.engine import TensorView
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.host_device import HostDevice
@@ -72,11 +73,11 @@ class OnnxRuntimeBackend:
 
     def load(self, bundle: Bundle, graph: str) -> OnnxRuntimeEngine:
         """Open a session over a graph of the bundle, or over the engine that was built of it; see `Backend.load`."""
-        spec = bundle.graph(graph)
         located = self._locate(bundle, graph)
         path = located.verified()
         with located.loading():
-            engine = OnnxRuntimeEngine(self.session(str(path)), spec)
+            session = self.session(str(path))
+            engine = OnnxRuntimeEngine(session, as_built(bundle, graph, half_tensors(session)))
         engine.identity = None if located.engine is None else located.engine.identity
         return engine
 
@@ -168,6 +169,12 @@ class OnnxRuntimeContext:
             self._session.run_with_iobinding(self._binding)
         except Exception as error:  # as above
             raise BackendError(f"graph {self._spec.name} failed in ONNX Runtime: {_first_line(error)}") from error
+
+
+def half_tensors(session: onnxruntime.InferenceSession) -> frozenset[str]:
+    """The inputs and outputs of a session that are float16."""
+    tensors = (*session.get_inputs(), *session.get_outputs())
+    return frozenset(tensor.name for tensor in tensors if tensor.type == _ONNX_TYPES["float16"])
 
 
 def _check(graph: str, kind: str, found: list[Any], expected: tuple[TensorSpec, ...]) -> None:

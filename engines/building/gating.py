@@ -55,7 +55,8 @@ class Gating:
             self._progress.at(graph, "running the gate", MADE)
             backend = self._open()
             loaded = backend.load(self._request.bundle, graph)
-            run, scratch = caller(backend, loaded), loaded.scratch_bytes
+            run = caller(backend, loaded, self._request.bundle.graph(graph))
+            scratch = loaded.scratch_bytes
             precision = engine.identity.precision
             result = gate(
                 run, self._recorder().graph(graph), precision, limits(graph, precision), self._recorder.digest

@@ -72,6 +72,7 @@ def _record(here: Platform, produced: Produced, seconds: float) -> EngineRecord:
         files={},
         gate=NOT_RUN,
         layers=produced.layers,
+        half=produced.half,
         seconds=seconds,
         versions={here.kind.module: here.version, **produced.versions},
         driver=None if here.kind.device == "cpu" else driver_version(),

@@ -23,7 +23,8 @@ def produce_onnx(order: Order, activations: Activations | None, on_progress: Pro
 
         on_progress(f"deriving {order.precision}", 0.0)
         path = order.folder / order.here.kind.engine_file
-        produced = Produced(layers=layers_of(derive(order.bundle, order.graph, order.precision, activations, path)))
+        derived = derive(order.bundle, order.graph, order.precision, activations, path)
+        produced = Produced(layers=layers_of(derived), half=derived.half)
     if on_device:
         on_progress("trying it on the device", 0.5)
         if why := _refusal(path):

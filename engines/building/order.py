@@ -43,8 +43,8 @@ class Order:
 
 @dataclass(frozen=True)
 class Produced:
-    """An engine's files are in place; ``plugin`` is the name of the one that has to be loaded first. See `EngineRecord` and
-    `EngineIdentity.attempt`."""
+    """An engine's files are in place; ``plugin`` is the name of the one that has to be loaded first, ``half`` the caches that are FP16.
+    See `EngineRecord` and `EngineIdentity.attempt`."""
 
     route: Route = "engine"
     layers: tuple[LayerRecord, ...] = ()
@@ -52,6 +52,7 @@ class Produced:
     messages: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     plugin: str | None = None
+    half: tuple[str, ...] = ()
 
 
 def on_the_host(why: str) -> Produced:

@@ -81,6 +81,7 @@ def _plan(order: Order, activations: Activations | None, weak: bool, on_progress
             package=order.here.kind.module,  # type: ignore[arg-type]  # a plan's backend is one of the two
             precision=order.precision,  # type: ignore[arg-type]  # from a recipe
             layer_precisions=derived.layer_precisions,
+            half=derived.half if weak else (),
             workspace_mib=order.workspace_mib,
             level=order.level,
             timing_cache=order.timing_cache,
@@ -96,6 +97,7 @@ def _plan(order: Order, activations: Activations | None, weak: bool, on_progress
         messages=(*notes, *(text for text in result.messages if not text.startswith(("INFO", "VERBOSE")))),
         versions={order.here.kind.module: result.version},
         plugin=None if plugin is None else plugin.path.name,
+        half=derived.half,
     )
 
 

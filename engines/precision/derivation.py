@@ -9,7 +9,9 @@ import onnx_ir as ir
 
 from videoscene_rt.engines.activations import Activations, GraphActivations
 from videoscene_rt.engines.bundle import Bundle
+from videoscene_rt.engines.caches import narrowed
 from videoscene_rt.engines.errors import BackendError, InputError
+from videoscene_rt.engines.precision.caches import HalfCaches
 from videoscene_rt.engines.precision.calibrate import activation_ranges
 from videoscene_rt.engines.precision.fp16 import to_typed
 from videoscene_rt.engines.precision.int8 import insert_qdq, quantised_inputs, select_layers
@@ -44,10 +46,10 @@ def derive(
         insert_qdq(model, plan.layers, plan.ranges, fold_weights=True)
         model.opset_imports[""] = max(model.opset_imports[""], _OPSET_OF_HALF_SCALES)
     choices = plan.choices()
-    to_typed(model, choices)
-    _check_interface(bundle, graph, model)
+    to_typed(model, choices, plan.half)
+    _check_interface(bundle, graph, model, plan.half)
     save_derived(model, out)
-    return Derived(out, precision, plan.report(choices), notes=plan.notes, rewritten=plan.rewritten)
+    return Derived(out, precision, plan.report(choices), notes=plan.notes, rewritten=plan.rewritten, half=plan.half)
 
 
 def derive_weak(
@@ -76,7 +78,7 @@ def derive_weak(
     }
     lower(plan.model)
     save_derived(plan.model, out)
-    return Derived(out, precision, plan.report(choices), named, plan.notes, plan.rewritten)
+    return Derived(out, precision, plan.report(choices), named, plan.notes, plan.rewritten, plan.half)
 
 
 class _Plan:
@@ -90,7 +92,10 @@ class _Plan:
         samples: GraphActivations | None,
         rewrites: tuple[Rewrite, ...],
         timesteps: tuple[int, ...],
+        caches: HalfCaches | None = None,
     ) -> None:
+        self._caches = caches
+        self.half: tuple[str, ...] = ()
         self.model, self.recipe, self.precision = load_source(path), recipe, precision
         self.timesteps = timesteps
         self.layers: dict[str, Choice] = {}
@@ -146,13 +151,23 @@ class _Plan:
                 f"graph {graph} cannot be calibrated: no activations of it were recorded", "give scenes: --scenes DIR"
             )
         kept = samples if samples and samples.samples else None
-        return cls(path, found, precision, kept, rewrites, bundle.manifest.policy.timesteps)
+        caches = None if precision == "fp32" else HalfCaches.of(bundle, graph, found, activations)
+        return cls(path, found, precision, kept, rewrites, bundle.manifest.policy.timesteps, caches)
 
     def choices(self) -> dict[str, Choice]:
-        """Where every node of the model, Q/DQ included, computes."""
-        choices = place(self.model, self.recipe, self.wide)
+        """Where every node of the model, Q/DQ included, computes; with what is known then, which caches are FP16."""
+        wide = dict(self.wide)
+        choices = self._placed(wide)
+        if self._caches is not None:
+            self.half = self._caches.half(self.model.graph, choices, wide)
+            choices = self._placed(wide)
+        return choices
+
+    def _placed(self, wide: dict[str, str]) -> dict[str, Choice]:
+        choices = place(self.model, self.recipe, wide, self.half)
         misfits = wide_weights(self.model, choices)
-        return place(self.model, self.recipe, {**self.wide, **misfits}) if misfits else choices
+        wide |= misfits
+        return place(self.model, self.recipe, wide, self.half) if misfits else choices
 
     def report(self, choices: Mapping[str, Choice]) -> tuple[LayerGroup, ...]:
         if self.precision == "fp32":
@@ -167,8 +182,8 @@ class _Plan:
         return Choice(layer.precision or choice.precision, layer.pattern, layer.why)
 
 
-def _check_interface(bundle: Bundle, graph: str, model: ir.Model) -> None:
-    spec = bundle.graph(graph)
+def _check_interface(bundle: Bundle, graph: str, model: ir.Model, half: tuple[str, ...]) -> None:
+    spec = narrowed(bundle.graph(graph), half)
     documented = [(tensor.name, tensor.dtype) for tensor in (*spec.inputs, *spec.outputs)]
     found = [(value.name, value.dtype.numpy().name) for value in (*model.graph.inputs, *model.graph.outputs)]
     if found != documented:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import onnx_ir as ir
@@ -14,16 +14,20 @@ _HALF, _FLOAT = ir.DataType.FLOAT16, ir.DataType.FLOAT
 _SUFFIX = {_HALF: "fp16", _FLOAT: "fp32"}
 
 
-def to_typed(model: ir.Model, choices: Mapping[str, Choice]) -> None:
+def to_typed(model: ir.Model, choices: Mapping[str, Choice], half: Collection[str] = ()) -> None:
     """Turn an FP32 graph, in place, into one whose every value has the type it is computed in.
 
     Weights of FP16 nodes are stored as FP16 (one copy for all their readers); a value that crosses a border is cast
-    once for each type. Inputs and outputs of the graph keep their names and types.
+    once for each type. Inputs and outputs of the graph keep their names, and their types but for those in ``half``.
 
     Args:
         model: the graph, with or without Q/DQ, its nodes in an order in which they can run.
         choices: from `place`, of the same graph.
+        half: inputs and outputs that become FP16.
     """
+    for value in model.graph.inputs:
+        if value.name in half:
+            value.dtype = _HALF
     cast = _Casts(model.graph)
     for node in list(model.graph):
         choice = choices.get(node.name or "")
@@ -36,8 +40,9 @@ def to_typed(model: ir.Model, choices: Mapping[str, Choice]) -> None:
             if value.dtype == _FLOAT and dtype == _HALF:
                 value.dtype = _HALF
     for index, value in enumerate(model.graph.outputs):
-        if value.dtype == _HALF:
-            model.graph.outputs[index] = cast.to_output(value)
+        wanted = _HALF if value.name in half else _FLOAT
+        if value.dtype in _SUFFIX and value.dtype != wanted:
+            model.graph.outputs[index] = cast.to_output(value, wanted)
 
 
 class _Casts:
@@ -56,12 +61,12 @@ class _Casts:
             self._made[key] = self._cast(value, dtype, reader) if tensor is None else self._half(value, tensor)
         return self._made[key]
 
-    def to_output(self, value: ir.Value) -> ir.Value:
-        """The float32 output that takes over the name of a float16 value."""
-        name, producer = value.name, value.producer()
-        value.name = f"{name}.fp16"
-        node = ir.node("Cast", [value], attributes={"to": _FLOAT}, name=f"{name}/Cast_to_fp32")
-        node.outputs[0].name, node.outputs[0].shape, node.outputs[0].dtype = name, value.shape, _FLOAT
+    def to_output(self, value: ir.Value, dtype: ir.DataType) -> ir.Value:
+        """The output of another type that takes over the name of a value."""
+        name, producer, own = value.name, value.producer(), _SUFFIX[value.dtype or _FLOAT]
+        value.name = f"{name}.{own}"
+        node = ir.node("Cast", [value], attributes={"to": dtype}, name=f"{name}/Cast_to_{_SUFFIX[dtype]}")
+        node.outputs[0].name, node.outputs[0].shape, node.outputs[0].dtype = name, value.shape, dtype
         self._graph.insert_after(producer, node)
         return node.outputs[0]
 

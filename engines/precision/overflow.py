@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,13 @@ from videoscene_rt.engines.precision.source import FLOATS, constant, float_array
 LARGEST = float(np.finfo(np.float16).max)
 
 
-def wide_activations(path: Path, model: ir.Model, activations: GraphActivations, margin: float) -> dict[str, str]:
+def wide_activations(
+    path: Path,
+    model: ir.Model,
+    activations: GraphActivations,
+    margin: float,
+    among: Collection[str] | None = None,
+) -> dict[str, str]:
     """Values whose magnitude comes within a factor ``margin`` of FP16's largest number, 65504, with the reason.
 
     Args:
@@ -23,8 +30,10 @@ def wide_activations(path: Path, model: ir.Model, activations: GraphActivations,
         model: the same graph.
         activations: recorded inputs.
         margin: at least 1.
+        among: the only values inside the graph to look at; None looks at all.
     """
-    names = [value.name for node in model.graph for value in node.outputs if _is_activation(value)]
+    inner = [value.name for node in model.graph for value in node.outputs if _is_activation(value)]
+    names = inner if among is None else [name for name in inner if name in among]
     limit = LARGEST / margin
     sizes = {**_largest_inputs(activations), **largest_magnitudes(path, names, activations)}
     return {

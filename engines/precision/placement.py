@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -36,13 +36,14 @@ class Choice:
     why: str
 
 
-def place(model: ir.Model, recipe: Recipe, wide: Mapping[str, str]) -> dict[str, Choice]:
+def place(model: ir.Model, recipe: Recipe, wide: Mapping[str, str], half: Collection[str] = ()) -> dict[str, Choice]:
     """The precision of each node that touches floating point, by name.
 
     Args:
         model: the FP32 graph, with or without Q/DQ.
         recipe: its rules.
         wide: values that FP16 cannot hold, by name, with the reason; whatever writes or reads one stays FP32.
+        half: inputs and outputs of the graph that are FP16; the others are FP32.
     """
     choices: dict[str, Choice] = {}
     nodes = [node for node in model.graph if _touches_floats(node)]
@@ -54,8 +55,8 @@ def place(model: ir.Model, recipe: Recipe, wide: Mapping[str, str]) -> dict[str,
             choices[node.name] = Choice("fp32", "overflow scan", reasons[0])
         elif not _follows(node):
             choices[node.name] = _ruled(node, recipe)
-    _forward(nodes, choices)
-    _backward(nodes, choices, {id(value) for value in model.graph.outputs})
+    _forward(nodes, choices, half)
+    _backward(nodes, choices, {id(value): value.name in half for value in model.graph.outputs})
     return choices
 
 
@@ -70,6 +71,13 @@ def computes(node: ir.Node) -> bool:
     return not _follows(node) and node.op_type not in _OWN_TYPES
 
 
+def moves(node: ir.Node) -> bool:
+    """Whether a node moves values and changes none."""
+    if node.op_type == "Resize":
+        return str(node.attributes.get_string("mode", "nearest")) == "nearest"
+    return node.op_type in MOVEMENT
+
+
 def _touches_floats(node: ir.Node) -> bool:
     if constant(node.outputs[0]) is not None:
         return False
@@ -77,13 +85,7 @@ def _touches_floats(node: ir.Node) -> bool:
 
 
 def _follows(node: ir.Node) -> bool:
-    return _moves(node) or node.op_type in (_QUANTIZE, _DEQUANTIZE)
-
-
-def _moves(node: ir.Node) -> bool:
-    if node.op_type == "Resize":
-        return str(node.attributes.get_string("mode", "nearest")) == "nearest"
-    return node.op_type in MOVEMENT
+    return moves(node) or node.op_type in (_QUANTIZE, _DEQUANTIZE)
 
 
 def _ruled(node: ir.Node, recipe: Recipe) -> Choice:
@@ -99,31 +101,33 @@ def _shown(nodes: str, ops: tuple[str, ...]) -> str:
     return f"{nodes} [{' '.join(ops)}]" if ops else nodes
 
 
-def _forward(nodes: list[ir.Node], choices: dict[str, Choice]) -> None:
+def _forward(nodes: list[ir.Node], choices: dict[str, Choice], half: Collection[str]) -> None:
     """What moves FP16 alone is FP16: the cast up comes after it. A quantiser takes whatever comes."""
     for node in nodes:
         if node.name in choices or node.op_type == _DEQUANTIZE:
             continue
         inputs = [value for _, value in float_inputs(node) if constant(value) is None]
-        if inputs and all(_written_in(value, choices) == "fp16" for value in inputs):
+        if inputs and all(_written_in(value, choices, half) == "fp16" for value in inputs):
             choices[node.name] = _follower(node, "fp16")
         elif node.op_type == _QUANTIZE:
             choices[node.name] = _follower(node, "fp32")
 
 
-def _backward(nodes: list[ir.Node], choices: dict[str, Choice], outputs: set[int]) -> None:
-    """What is read in FP16 alone is FP16: the cast down comes before it."""
+def _backward(nodes: list[ir.Node], choices: dict[str, Choice], outputs: Mapping[int, bool]) -> None:
+    """What is read in FP16 alone, or leaves the graph in it, is FP16: the cast down comes before it."""
     for node in reversed(nodes):
         if node.name in choices:
             continue
         readers = [use.node for value in node.outputs for use in value.uses()]
-        leaves = any(id(value) in outputs for value in node.outputs)
-        half = bool(readers) and not leaves and all(choices[reader.name].precision == "fp16" for reader in readers)
-        choices[node.name] = _follower(node, "fp16" if half else "fp32")
+        wanted = [choices[reader.name].precision == "fp16" for reader in readers]
+        wanted += [outputs[id(value)] for value in node.outputs if id(value) in outputs]
+        choices[node.name] = _follower(node, "fp16" if wanted and all(wanted) else "fp32")
 
 
-def _written_in(value: ir.Value, choices: dict[str, Choice]) -> str:
+def _written_in(value: ir.Value, choices: dict[str, Choice], half: Collection[str]) -> str:
     producer = value.producer()
+    if producer is None and value.name in half:
+        return "fp16"
     if producer is None or producer.op_type in _OWN_TYPES or producer.name not in choices:
         return "fp32"
     return choices[producer.name].precision

@@ -44,6 +44,13 @@ class Rule(Selection):
     precision: FloatPrecision
 
 
+class NarrowCaches(_Data):
+    """Graphs of chunks whose caches are FP16 under FP16, where that changes no number (see `precision.caches`)."""
+
+    graphs: tuple[str, ...]
+    why: str
+
+
 class Ends(_Data):
     """Blocks at both ends that keep their precision under INT8: a block's number follows ``prefix`` in its nodes' names.
 
@@ -82,6 +89,7 @@ class Recipe(_Data):
         overflow_margin: an activation whose magnitude comes within this factor of FP16's largest number stays FP32.
         rules: for FP16 and INT8, in order; a node that none names takes FP16.
         int8: for INT8.
+        half_caches: for FP16.
     """
 
     graphs: tuple[str, ...]
@@ -90,6 +98,11 @@ class Recipe(_Data):
     overflow_margin: float = Field(default=4.0, ge=1)
     rules: tuple[Rule, ...] = ()
     int8: Int8 | None = None
+    half_caches: NarrowCaches | None = None
+
+    def narrows_caches(self, graph: str) -> bool:
+        """Whether a graph's caches may be FP16."""
+        return self.half_caches is not None and any(matches(pattern, graph) for pattern in self.half_caches.graphs)
 
 
 @lru_cache(maxsize=1)
@@ -140,6 +153,8 @@ def recipe_digest(
     if precision != "fp32":
         used["rules"] = [rule.model_dump(mode="json", exclude={"why"}) for rule in found.rules]
         used["overflow_margin"] = found.overflow_margin
+        if found.narrows_caches(graph):
+            used["caches"] = "fp16"
     if precision == "int8" and found.int8 is not None:
         used["int8"] = _without_reasons(found.int8.model_dump(mode="json"))
     if rewrites:

@@ -28,6 +28,7 @@ class Derived:
             empty for strongly typed ones, whose types are in the graph.
         notes: which rewrites were done, and which were not and why.
         rewritten: names of those that were done.
+        half: inputs and outputs that are FP16 now: caches, whose documented type is FP32.
     """
 
     path: Path
@@ -36,3 +37,4 @@ class Derived:
     layer_precisions: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     rewritten: tuple[str, ...] = ()
+    half: tuple[str, ...] = ()

@@ -53,6 +53,7 @@ class EngineRecord(_Data):
         plugin: which of the files is the library of an op in the engine's plan, to be loaded first; None for a plan without one.
         files: every file of the folder but this one, with size and SHA-256.
         layers: which groups of layers got which precision, and why.
+        half: inputs and outputs that the engine has in FP16 where the graph has FP32: caches.
         scratch_bytes: device memory that a run needs beside its buffers and weights, as the gate found it; 0 before that.
         seconds: what building took; versions: of what built it; messages: the builder's warnings.
         created: UTC, ISO 8601.
@@ -65,6 +66,7 @@ class EngineRecord(_Data):
     files: dict[PlainName, FileEntry]
     gate: Gated
     layers: tuple[LayerRecord, ...] = ()
+    half: tuple[str, ...] = ()
     scratch_bytes: int = Field(default=0, ge=0)
     seconds: float = 0.0
     versions: dict[str, str] = Field(default_factory=dict)

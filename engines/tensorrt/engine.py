@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from videoscene_rt.engines.bundle import Bundle
+from videoscene_rt.engines.caches import as_built
 from videoscene_rt.engines.cuda.device import CudaDevice
 from videoscene_rt.engines.cuda.memory import CudaMemory
 from videoscene_rt.engines.engine import TensorView
@@ -14,7 +15,7 @@ from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.specs import GraphSpec
 from videoscene_rt.engines.tensorrt.capabilities import Capabilities, Package
 from videoscene_rt.engines.tensorrt.log import reason
-from videoscene_rt.engines.tensorrt.plan import PlanBytes, check_tensors, deserialize, package_with_log
+from videoscene_rt.engines.tensorrt.plan import PlanBytes, check_tensors, deserialize, half_tensors, package_with_log
 
 PlanSource = Callable[[Bundle, str], PlanBytes]
 """Gives the bytes of a graph's plan, digest and identity verified; raises BackendError if there is none that fits."""
@@ -59,10 +60,8 @@ class TensorRtBackend:
 
     def load(self, bundle: Bundle, graph: str) -> TensorRtEngine:
         """Load a graph's plan; see `Backend.load`. Nothing is built, and nothing takes a plan's place."""
-        spec = bundle.graph(graph)
-        return TensorRtEngine(
-            self._package, deserialize(self._package, self._plan(bundle, graph), graph), spec, self.cuda
-        )
+        engine = deserialize(self._package, self._plan(bundle, graph), graph)
+        return TensorRtEngine(self._package, engine, as_built(bundle, graph, half_tensors(engine)), self.cuda)
 
     @property
     def runs_on(self) -> CudaDevice:

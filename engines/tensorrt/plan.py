@@ -55,6 +55,12 @@ def deserialize(package: Package, data: PlanBytes, graph: str) -> Any:
     return engine
 
 
+def half_tensors(engine: Any) -> frozenset[str]:
+    """The inputs and outputs of an engine that are float16."""
+    names = (engine.get_tensor_name(index) for index in range(engine.num_io_tensors))
+    return frozenset(name for name in names if _tensor(engine, name)[1] == "float16")
+
+
 def check_tensors(engine: Any, spec: GraphSpec) -> None:
     """An engine has the inputs and outputs that the manifest promises: names, directions, dtypes and shapes.
 

@@ -28,6 +28,7 @@ class PlanRequest:
         package: the Python module of the TensorRT to build with.
         precision: the graph's; weakly typed builders (8.6) get their flags from it.
         layer_precisions: by ONNX node name, "fp32" or "fp16"; for weakly typed builders alone.
+        half: inputs and outputs that the plan has in FP16 where the graph has FP32; for the same.
         workspace_mib: the most scratch memory a layer may take; None leaves the builder's default.
         level: builder optimization level, 0…5; None is 3.
         timing_cache: a file of tactic timings to read and to add to; shared between builds.
@@ -46,6 +47,7 @@ class PlanRequest:
     level: int | None = None
     timing_cache: Path | None = None
     plugin: Plugin | None = None
+    half: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.package not in get_args(Package):
@@ -120,6 +122,7 @@ class Job:
     timing_cache: str | None
     parent: int | None = None
     plugin: list[str] | None = None
+    half: list[str] = field(default_factory=list)
 
     def write(self, path: Path) -> None:
         """As JSON."""

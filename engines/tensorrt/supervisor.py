@@ -111,6 +111,7 @@ def _run(
             # After a death the cache may be what killed the builder.
             timing_cache=str(request.timing_cache.absolute()) if request.timing_cache and timings else None,
             parent=os.getpid(),
+            half=list(request.half),
             plugin=None if request.plugin is None else [str(request.plugin.path.absolute()), request.plugin.sha256],
         )
         job.write(scratch / JOB)

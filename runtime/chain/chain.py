@@ -15,6 +15,7 @@ import numpy.typing as npt
 from videoscene_rt.chain.arena import ArenaPlan, plan_arena
 from videoscene_rt.chain.binding import Binder
 from videoscene_rt.chain.buffers import Buffers
+from videoscene_rt.chain.cache_types import typed_as_built
 from videoscene_rt.chain.capturing import Capture, capture_all
 from videoscene_rt.chain.description import STATUS, ChainPlan
 from videoscene_rt.chain.download import Downloader
@@ -73,12 +74,12 @@ class Chain:
         capture: Capture = False,
         memory: MemoryMode = "auto",
     ) -> None:
-        self.plan = plan
         self.device: Device = backend.runs_on
         self.ways = Ways.of(plan)
         self.schedule: Schedule = self.ways.step
         self.notes: list[str] = []
         engines = load_engines(plan, bundle, backend, self.device)
+        self.plan = plan = typed_as_built(plan, {name: engine.spec for name, engine in engines.items()})
         scratch = {stage.name: engines[stage.graph].scratch_bytes for stage in plan.every_stage}
         mapped = memory == "mapped" or (memory == "auto" and self.device.unified)
         self.arena: ArenaPlan = plan_arena(plan, self.ways, scratch, slots, mapped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -60,22 +61,29 @@ def _plans(bundle: Bundle) -> dict[str, tuple[ArenaPlan, int]]:
 
 def _plan(bundle: Bundle, pair: Pair | None) -> tuple[ArenaPlan, int]:
     from videoscene_rt.chain.arena import plan_arena
+    from videoscene_rt.chain.cache_types import typed_as_built
     from videoscene_rt.chain.plan import plan_chain
     from videoscene_rt.chain.ways import Ways
+    from videoscene_rt.engines.caches import as_built
     from videoscene_rt.engines.errors import BackendError
     from videoscene_rt.engines.store.store import EngineStore
 
     store = EngineStore(bundle.folder)
     scratch, files = {}, 0
+    specs = dict(bundle.manifest.graphs)
     for graph, name in ({} if pair is None else pair.graphs).items():
-        if name == "source":
+        if name == "source" or graph not in specs:
             continue
         try:
             record = store.open(name).record
         except BackendError:  # damaged: the table of engines says so
+            del specs[graph]
             continue
         scratch[graph] = record.scratch_bytes
+        specs[graph] = as_built(bundle, graph, record.half)
         files += sum(entry.bytes for entry in record.files.values())
     plan = plan_chain(bundle.manifest, streaming=True)
+    with contextlib.suppress(BackendError):  # engines that do not fit together are refused when they are loaded
+        plan = typed_as_built(plan, specs)
     needs = {stage.name: scratch.get(stage.graph, 0) for stage in plan.every_stage}
     return plan_arena(plan, Ways.of(plan), needs, SLOTS), files

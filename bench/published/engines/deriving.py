@@ -7,6 +7,7 @@ from pathlib import Path
 
 from videoscene_rt.bench.published.engines.handed import Handed
 from videoscene_rt.bench.published.engines.item import Runtime
+from videoscene_rt.engines.caches import narrowed
 from videoscene_rt.engines.precision import Derived, derive, derive_weak, graph_precision, recipe_for
 from videoscene_rt.engines.rewrite import Rewrite, rewrites_for
 from videoscene_rt.engines.specs import GraphSpec, TensorSpec
@@ -29,7 +30,7 @@ class DerivedGraph:
 
     Attributes:
         spec: what it takes and gives now. weights: which weight each of its inputs is that was one.
-        needs_plugin: it has the plug-in's op.
+        needs_plugin: it has the plug-in's op. half: caches that are FP16, for a builder that takes types as hints.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class DerivedGraph:
     layer_precisions: dict[str, str]
     weights: dict[str, str]
     needs_plugin: bool
+    half: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -61,12 +63,13 @@ def derive_graph(
     shared = graph == "student_block"
     make = derive_weak if weak and not shared else derive
     derived = make(bundle, graph, precision, None, out, recipe=recipe, rewrites=wanted)
-    spec, layers = bundle.graph(graph), derived.layer_precisions
+    spec, layers = narrowed(bundle.graph(graph), derived.half), derived.layer_precisions
     weights: dict[str, str] = {}
     if shared:
         spec, layers, weights = _shared(handed, spec, derived, weak)
     needs = any(one.needs == "plugin" and one.name in derived.rewritten for one in wanted)
-    return DerivedGraph(out, spec, precision, layers, weights, needs, derived.notes)
+    half = derived.half if weak else ()
+    return DerivedGraph(out, spec, precision, layers, weights, needs, half, derived.notes)
 
 
 def _rewrites(name: str, runtime: Runtime, plugin: bool) -> tuple[Rewrite, ...]:

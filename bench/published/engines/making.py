@@ -169,6 +169,7 @@ def _request(derived: DerivedGraph, out: Path, way: Way, place: Path, plugin: Pl
         package=way.package,
         precision=derived.precision,  # type: ignore[arg-type]  # from a recipe
         layer_precisions=derived.layer_precisions,
+        half=derived.half,
         workspace_mib=way.workspace_mib,
         level=way.level,
         timing_cache=place.parents[2] / f"timing-{key}.cache" if way.package == "tensorrt" else None,

@@ -24,6 +24,7 @@ class Tensor:
     name: str
     dtype: str = "FLOAT"
     is_shape_tensor: bool = False
+    allowed_formats: int = 0b11
 
 
 @dataclass
@@ -59,9 +60,9 @@ class Layer:
 class Network:
     """An INetworkDefinition of given layers."""
 
-    def __init__(self, layers: list[Layer], outputs: list[Tensor]) -> None:
-        self._layers, self._outputs = layers, outputs
-        self.num_layers, self.num_outputs = len(layers), len(outputs)
+    def __init__(self, layers: list[Layer], outputs: list[Tensor], inputs: Sequence[Tensor] = ()) -> None:
+        self._layers, self._outputs, self._inputs = layers, outputs, inputs
+        self.num_layers, self.num_outputs, self.num_inputs = len(layers), len(outputs), len(inputs)
 
     def get_layer(self, index: int) -> Layer:
         return self._layers[index]
@@ -69,8 +70,13 @@ class Network:
     def get_output(self, index: int) -> Tensor:
         return self._outputs[index]
 
+    def get_input(self, index: int) -> Tensor:
+        return self._inputs[index]
 
-MODULE = SimpleNamespace(__version__="8.6.1", float32="FLOAT", float16="HALF")
+
+MODULE = SimpleNamespace(
+    __version__="8.6.1", float32="FLOAT", float16="HALF", TensorFormat=SimpleNamespace(LINEAR=0, CHW2=1)
+)
 
 
 class Engine:

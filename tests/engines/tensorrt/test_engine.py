@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from tests.engines.tensorrt.fakes import Engine
 from tests.engines.tensorrt.test_plan import SPEC, F, T, Z
 from videoscene_rt import BackendError
+from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.engine import TensorView
 from videoscene_rt.engines.tensorrt import engine as adapter
 from videoscene_rt.engines.tensorrt.capabilities import TENSORRT_8_6, TENSORRT_10, TENSORRT_RTX_1, Capabilities
@@ -172,3 +174,23 @@ def test_a_gpu_that_it_does_not_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = TensorRtBackend("tensorrt", {}, Device())  # type: ignore[arg-type]
     assert (backend.name, backend.device) == ("tensorrt", "cuda")
     assert backend.versions == {"tensorrt": "1.2.3", "cuda-driver": "13.0"}
+
+
+def test_a_plan_may_have_its_caches_in_fp16(published_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, TENSORRT_8_6)
+    bundle = Bundle.open(published_bundle)
+    spec = bundle.graph("decode_next")
+    types = {"float32": "FLOAT", "uint8": "UINT8"}
+    tensors = [
+        (one.name, mode, "HALF" if "cache_1" in one.name else types[one.dtype], one.shape)
+        for mode, ones in (("INPUT", spec.inputs), ("OUTPUT", spec.outputs))
+        for one in ones
+    ]
+    monkeypatch.setattr(adapter, "deserialize", lambda *_: RunnableEngine(*tensors))
+    backend = TensorRtBackend("tensorrt", lambda *_: b"plan", Device())  # type: ignore[arg-type]
+    found = backend.load(bundle, "decode_next").spec
+    assert found.input("cache_10").dtype == found.output("next_cache_10").dtype == "float16"
+    assert found.input("cache_09") == spec.input("cache_09")
+    tensors[0] = (*tensors[0][:2], "HALF", tensors[0][3])
+    with pytest.raises(BackendError, match="latent is input float16"):
+        backend.load(bundle, "decode_next")

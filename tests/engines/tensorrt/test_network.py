@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from tests.engines.tensorrt.fakes import MODULE, Layer, Network, Tensor
 from videoscene_rt import BackendError
 from videoscene_rt.engines.tensorrt.capabilities import TENSORRT_8_6, TENSORRT_10, TENSORRT_RTX_1, Capabilities
-from videoscene_rt.engines.tensorrt.network import parse, set_precisions
+from videoscene_rt.engines.tensorrt.network import parse, set_half, set_precisions
 
 LOG = SimpleNamespace(count=0, errors=lambda since: [])
 
@@ -149,3 +149,15 @@ def test_layers_are_typed_by_the_node_they_came_from() -> None:
     }
     assert typed == 4
     assert missing == ["folded/Mul"]
+
+
+def test_caches_of_a_weakly_typed_network_become_fp16_and_dense() -> None:
+    latent, cache, frames, following = (Tensor(name) for name in ("latent", "cache_00", "frames", "next_cache_00"))
+    network = Network([], [frames, following], [latent, cache])
+    set_half(MODULE, network, ())
+    assert {tensor.dtype for tensor in (latent, cache, frames, following)} == {"FLOAT"}
+    set_half(MODULE, network, ("cache_00", "next_cache_00"))
+    assert [tensor.dtype for tensor in (latent, cache, frames, following)] == ["FLOAT", "HALF", "FLOAT", "HALF"]
+    assert [tensor.allowed_formats for tensor in (latent, cache)] == [0b11, 0b01]
+    with pytest.raises(BackendError, match="no input or output cache_01"):
+        set_half(MODULE, network, ("cache_00", "cache_01"))

@@ -11,7 +11,7 @@ from tests.engines.tensorrt.fakes import Engine
 from videoscene_rt import BackendError
 from videoscene_rt.engines.slices import contiguous_part
 from videoscene_rt.engines.specs import GraphSpec, Parity, TensorSpec
-from videoscene_rt.engines.tensorrt.plan import check_tensors
+from videoscene_rt.engines.tensorrt.plan import check_tensors, half_tensors
 
 SPEC = GraphSpec(
     name="policy",
@@ -53,6 +53,14 @@ def test_other_tensors_are_refused_by_name(
 ) -> None:
     with pytest.raises(BackendError, match=words):
         check_tensors(Engine(*tensors), SPEC)
+
+
+def test_what_is_fp16_in_a_plan_is_seen() -> None:
+    cache = ("cache_00", "INPUT", "HALF", (1, 8, 2, 4, 4))
+    assert half_tensors(Engine(Z, cache, T, F, ("next_cache_00", "OUTPUT", *cache[2:]))) == {
+        "cache_00",
+        "next_cache_00",
+    }
 
 
 SLICES = st.builds(slice, st.none() | st.integers(-4, 4), st.none() | st.integers(-4, 4), st.sampled_from([None, 1, 2]))

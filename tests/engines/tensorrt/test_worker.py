@@ -61,6 +61,7 @@ MODULE = SimpleNamespace(
     IProgressMonitor=Monitor,
     float32="FLOAT",
     float16="HALF",
+    TensorFormat=SimpleNamespace(LINEAR=0),
 )
 
 
@@ -109,3 +110,13 @@ def test_typed_networks_need_no_flags(precision: str) -> None:
     config, typed, _ = configured(TENSORRT_RTX_1, precision, None, {})
     assert (config.flags, typed) == (set(), 0)
     assert "sources" not in config.told
+
+
+@pytest.mark.parametrize(("can", "dtype"), [(TENSORRT_8_6, "HALF"), (TENSORRT_10, "FLOAT")])
+def test_8_6_alone_is_told_the_types_of_caches(can: Capabilities, dtype: str) -> None:
+    """A typed network has them from its graph."""
+    job = Job("g.onnx", "plan", can.package, "fp16", {}, None, 3, None, None, half=["cache_00"])
+    cache = Tensor("cache_00")
+    network = Network([], [Tensor("y")], [Tensor("x"), cache])
+    configure(MODULE, can, SimpleNamespace(create_builder_config=Config), network, job, Events())  # type: ignore[arg-type]
+    assert cache.dtype == dtype
