@@ -18,6 +18,7 @@ import torch
 
 from videoscene_rt.export.graph_source import GraphSource
 from videoscene_rt.export.numbers import View, weightless
+from videoscene_rt.export.quick_match import first_operators_first
 from videoscene_rt.export.translations import remembered_translations
 from videoscene_rt.export.weight_views import fold_views
 from videoscene_rt.export.weights import Stored, WeightFile
@@ -92,7 +93,8 @@ def structure(source: GraphSource) -> Traced:
         for value in program.model.graph.initializers.values():
             if value.name in tensors:
                 value.const_value = None  # the optimiser would fold, compare and copy what it can see
-        program.optimize()
+        with first_operators_first():
+            program.optimize()
     model = program.model
     views = fold_views(model, {name: View.whole(tensor) for name, tensor in tensors.items()})
     _clean(model, source.name)
