@@ -25,13 +25,20 @@ def logger() -> Any:
 
 @pytest.mark.parametrize("graph", PUBLISHED_CASES)
 def test_the_published_autoencoder_builds(graph: str, logger: Any, published: Bundle, tmp_path: Path) -> None:
-    _build(derive(published, graph, "fp16", None, tmp_path / "graph.onnx").path, logger)
+    derived = derive(published, graph, "fp16", None, tmp_path / "graph.onnx")
+    halves = _build(derived.path, logger)
+    assert halves == set(derived.half), "its caches, if it has some, and nothing else"
+    assert bool(halves) == graph.endswith(("_first", "_next"))
 
 
-def _build(path: Path, logger: Any) -> None:
+def _build(path: Path, logger: Any) -> set[str]:
+    """Build it; the inputs and outputs that are FP16 to the builder."""
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
     parsed = parser.parse_from_file(str(path))
     assert parsed, [parser.get_error(index).desc() for index in range(parser.num_errors)]
     assert builder.build_serialized_network(network, builder.create_builder_config()) is not None
+    inputs = (network.get_input(index) for index in range(network.num_inputs))
+    outputs = (network.get_output(index) for index in range(network.num_outputs))
+    return {tensor.name for tensor in (*inputs, *outputs) if tensor.dtype == trt.float16}
