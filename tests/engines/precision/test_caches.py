@@ -57,6 +57,12 @@ def casts(path: Path) -> int:
     return sum(node.op_type == "Cast" for node in onnx.load(path, load_external_data=False).graph.node)
 
 
+def writer(path: Path, output: str) -> str:
+    """The operator that writes an output."""
+    (node,) = (node for node in onnx.load(path, load_external_data=False).graph.node if output in node.output)
+    return node.op_type
+
+
 def clip(verb: str, chunks: int) -> Iterator[Arrays]:
     """Random inputs of so many chunks, but for their caches."""
     rng = np.random.default_rng(7)
@@ -139,6 +145,23 @@ def test_what_the_overflow_scan_finds_in_the_next_chunk_decides_for_the_first_to
     assert "cache_05" not in following.half
     assert "cache_04" in following.half
     assert set(first.half) == {name for name in following.half if name.startswith("next_")}
+
+
+def test_a_first_chunk_that_stays_fp32_writes_what_the_next_one_reads(published: Bundle, tmp_path: Path) -> None:
+    """Its own first convolution is FP32 for its latent's sake; the next chunk's would round the cache, so it is rounded here."""
+    latent = np.random.default_rng(0).standard_normal((1, 3, 16, 4, 6), dtype=np.float32)
+    latent[0, 2, 3, 1, 1] = 2.5e4
+    sample = GraphActivations("decode_first", (Sample("bright", {"latent": latent}, {}),))
+    activations = Activations({"decode_first": sample}, "0" * 64, ("bright",))
+    first = derive(published, "decode_first", "fp16", activations, tmp_path / "first.onnx")
+    plain = derive(published, "decode_first", "fp16", None, tmp_path / "plain.onnx")
+    assert first.half == plain.half
+    onnx.checker.check_model(str(first.path), full_check=True)
+    assert writer(plain.path, "next_cache_00") == "Slice"
+    assert writer(first.path, "next_cache_00") == "Cast", "its last frames are FP32 until then"
+    expected = run_onnx(published.graph_path("decode_first"), {"latent": latent})["next_cache_00"]
+    found = run_onnx(first.path, {"latent": latent})["next_cache_00"]
+    assert np.array_equal(found, expected.astype(np.float16))
 
 
 def test_a_weak_graph_stays_fp32_and_says_which_caches_are_not(published: Bundle, tmp_path: Path) -> None:
