@@ -34,7 +34,7 @@ class Rewrite(BaseModel):
         name: the module of this package that does it.
         version: raised whenever it begins to give another graph; part of an engine's identity.
         graphs: names or patterns; the autoencoders of two bundles may share names, and a graph of another structure is left alone.
-        backends: which get it; none where it is proved and its gain on a GPU is not known yet.
+        backends: which get it: those on which its gain was measured.
         needs: "plugin": its graph has the plug-in's op, which takes FP16, so it is done where a build was given the plug-in's library,
             and not in FP32.
         timesteps: it holds for the policy's candidate timesteps alone, which are a part of an engine's identity then.
