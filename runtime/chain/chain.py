@@ -78,6 +78,7 @@ class Chain:
         self.ways = Ways.of(plan)
         self.schedule: Schedule = self.ways.step
         self.notes: list[str] = []
+        self._backend = backend  # kept: what it opened (a library, a logger, a session's options) is to outlive the engines
         engines = load_engines(plan, bundle, backend, self.device)
         self.plan = plan = typed_as_built(plan, {name: engine.spec for name, engine in engines.items()})
         scratch = {stage.name: engines[stage.graph].scratch_bytes for stage in plan.every_stage}
