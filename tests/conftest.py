@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -17,6 +18,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell's background jobs ignore Ctrl-C, and their children with them: those of the tests that press it must not.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """The modules are loaded, torch above all: a test's `gc.collect` would take half a second to find that they are no garbage."""
+    _settle()
 
 
 @pytest.fixture(scope="session")
@@ -64,4 +70,11 @@ def _once(factory: pytest.TempPathFactory, worker_id: str, name: str, make: Call
     with FileLock(shared / f"{name}.lock"):
         if not out.exists():
             make(out)
+            _settle()
     return out
+
+
+def _settle() -> None:
+    """What lives now stays to the end, and Python's collector does not look through it again."""
+    gc.collect()
+    gc.freeze()

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +33,11 @@ LOOSE = {
 """The machine does other work beside the tests."""
 
 
-@pytest.fixture(autouse=True)
-def little_to_collect() -> Iterator[None]:
+@pytest.fixture(autouse=True, scope="module")
+def little_to_collect(small_bundle: Path) -> None:
     """What the tests have imported (torch, say) is no garbage: without looking at it again and again, looks take a millisecond."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def run(bundle: Path, out: Path, *options: str, seconds: float = 2.0, limits: dict[str, float] | None = None) -> int:
