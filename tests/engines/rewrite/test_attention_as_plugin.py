@@ -13,6 +13,7 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
 from tests.support.activations import record_rooms
+from tests.support.attention_inside import expose, insides, reference, spelt, table, with_outputs
 from tests.support.onnx_runs import distance
 from videoscene_rt.engines.activations import Activations
 from videoscene_rt.engines.bundle import Bundle
@@ -183,3 +184,43 @@ def test_keys_that_are_not_transposed_are_not_taken_for_it(bundle: Bundle) -> No
     turn.attributes["perm"] = ir.AttrInt64s("perm", [1, 2, 0])
     with pytest.raises(NotApplicable, match="not known as transposed keys"):
         apply(PLUGIN, model)
+
+
+@pytest.mark.parametrize(("damage", "lost"), [("", None), ("keys", 1), ("scale", 0)])
+def test_what_attention_reads_and_writes_is_told_block_by_block(
+    bundle: Bundle, activations: Activations, damage: str, lost: int | None, tmp_path: Path
+) -> None:
+    """What tests/gpu/test_tensorrt_attention.py looks at in a plan: a block that attends wrongly, one that is given wrong keys."""
+    path, exposed, feed = (
+        tmp_path / "student.onnx",
+        tmp_path / "inside.onnx",
+        activations.graphs["student"].samples[0].inputs,
+    )
+    derive_weak(bundle, "student", "fp16", None, path, rewrites=(PLUGIN,))
+    if damage:
+        _damage(path, damage)
+    found = insides(bundle)
+    assert len(found) == 2
+    spec = with_outputs(bundle.graph("student"), expose(path, exposed, found))
+    assert {tensor.dtype for tensor in spec.outputs} == {"float32"}
+    evaluator = ReferenceEvaluator(str(exposed), new_ops=[VideoSceneAttention])
+    got = dict(zip(evaluator.output_names, evaluator.run(None, dict(feed)), strict=True))
+    assert list(got) == [tensor.name for tensor in spec.outputs]
+    rows = table(found, got, reference(bundle, found, feed))
+    assert spelt(rows).startswith("block 0: query ")
+    small = 1e-5
+    assert [row["alone"] < small for row in rows] == [damage != "scale", True]
+    assert [row["key"] < small for row in rows] == [True, lost is None]
+    assert [row["out"] < small for row in rows] == [damage != "scale", lost is None]
+
+
+def _damage(path: Path, damage: str) -> None:
+    """The first block attends with another scale, or the second is given the first's keys."""
+    model = onnx.load(path)
+    first, second = (node for node in model.graph.node if node.op_type == "VideoSceneAttention")
+    if damage == "scale":
+        next(one for one in first.attribute if one.name == "scale").f *= 2
+    else:
+        keys = next(node for node in model.graph.node if second.input[1] in node.output)
+        keys.input[0] = next(node for node in model.graph.node if first.input[1] in node.output).input[0]
+    onnx.save(model, path)
