@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +17,16 @@ from videoscene_rt import InputError, Pipeline
 
 ABORTED = "memory allocation of", "std::bad_alloc"
 """The last words of native libraries that end the process where the system refuses them memory: pydantic's Rust, ONNX Runtime's C++."""
+LITTLE_MEMORY_S = 120
+"""To see a hang: a thread that there is no memory to begin is waited for 10 s (`videoscene_rt.threads`), whatever else runs beside it."""
+
+
+def ended_by_a_library(ended: Ended) -> bool:
+    """Whether a native library ended the process: aborted with words of its own, or, about once in fifty times with 4 MiB, ONNX Runtime
+    1.32 read where nothing is while it made a session. The innermost Python frame is its own then."""
+    innermost = next((line for line in ended.err.splitlines() if line.startswith('  File "')), "")
+    fell = ended.code == -signal.SIGSEGV and "/onnxruntime/capi/" in innermost
+    return fell or (ended.code == -signal.SIGABRT and any(words in ended.err for words in ABORTED))
 
 
 @pytest.mark.parametrize(
@@ -26,12 +37,11 @@ def test_loading_and_stepping_with_little_memory(
 ) -> None:
     """The system refuses memory at some point of loading or of the first step: a documented error, or a native library's abort."""
     arguments = {"bundle": str(small_bundle), "scene": str(scene_folder)}
-    ended = nursery.call("tests.faults.children:load", dict(arguments), memory_mib=memory, timeout_s=20)
+    ended = nursery.call("tests.faults.children:load", dict(arguments), memory_mib=memory, timeout_s=LITTLE_MEMORY_S)
     said = (
         "error: " in ended.err and "Traceback" not in ended.err
     )  # beside what ONNX Runtime logs, half a line of it at times
-    aborted = ended.code == -6 and any(words in ended.err for words in ABORTED)
-    assert ended.code == 0 or (ended.code == 3 and said) or aborted, ended.err
+    assert ended.code == 0 or (ended.code == 3 and said) or ended_by_a_library(ended), (ended.code, ended.err)
     assert ended.code == 0 or memory < 512
     assert nursery.call("tests.faults.children:load", dict(arguments)).code == 0
 

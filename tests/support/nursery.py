@@ -13,6 +13,8 @@ from typing import Any
 
 TIMEOUT_S = 60.0
 MEMORY_MIB = 2048
+_ENDING_S = 120
+"""How long the child may take to end: it has torch to take down, beside whatever else the machine does."""
 
 
 @dataclass(frozen=True)
@@ -105,4 +107,4 @@ class Nursery:
     def __exit__(self, *_: object) -> None:
         assert self._child.stdin is not None
         self._child.stdin.close()
-        self._child.wait(10)
+        self._child.wait(_ENDING_S)

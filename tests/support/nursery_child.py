@@ -55,7 +55,8 @@ def _child(told: dict[str, Any], out: int, err: int) -> int:
     os.dup2(out, 1)
     os.dup2(err, 2)
     os.environ.update(told["environment"])
-    # Where it hangs, if it does. Its thread is started before memory is short.
+    # Where it falls, or hangs, if it does. What both need is there before memory is short.
+    faulthandler.enable(file=err)
     faulthandler.dump_traceback_later(told["timeout_s"] - 1, file=err)
     limit = _address_space() + (told["memory_mib"] << 20)
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
