@@ -75,7 +75,8 @@ def _rows(store: EngineStore, ceiling: str, pair: Pair) -> list[Row]:
         if record.route == "host":
             rows.append(Row(graph, "fp32", "host", None))
             continue
-        shown = identity.digest[:6] if record.route == "engine" else f"{identity.digest[:6]}, {record.route}"
+        words = (record.route if record.route != "engine" else "", "plugin" if record.plugin is not None else "")
+        shown = ", ".join((identity.digest[:6], *filter(None, words)))
         rows.append(Row(graph, identity.precision, shown, record.gate, record.seconds))
     rows.append(Row("the whole step", ceiling, "", pair.chain))
     return rows

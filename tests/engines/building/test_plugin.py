@@ -124,6 +124,30 @@ def test_another_library_is_another_engine_and_none_is_as_before(
     assert stored(plain, "student", "tensorrt/fp16").identity == before
 
 
+def test_inspect_says_which_engine_has_it(
+    plain: Path,
+    asked: list[tuple[PlanRequest, list[str]]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def rows() -> dict[str, str]:
+        capsys.readouterr()
+        assert main(["inspect", str(plain)]) == 0
+        _, _, built = capsys.readouterr().out.partition("tensorrt in fp16")
+        return {line.split()[0]: line for line in built.splitlines() if line.strip()}
+
+    trt(plain, gate=False)
+    assert "plugin" not in "".join(rows().values())
+    trt(plain, library(tmp_path / "given.so"), gate=False)
+    shown = rows()
+    digest = stored(plain, "student", "tensorrt/fp16").identity.digest
+    assert f"{digest[:6]}, plugin" in shown["student"]
+    assert [graph for graph, line in shown.items() if "plugin" in line] == ["student"]
+
+
 def test_a_record_that_names_another_library_is_refused(
     plain: Path, asked: list[tuple[PlanRequest, list[str]]], tmp_path: Path
 ) -> None:
