@@ -6,13 +6,11 @@
 // The library says which TensorRT's headers it was built with, in plain bytes: registering calls through a table of functions that
 // another version has in another order, so whoever loads it looks first (engines/tensorrt/plugin.py).
 
-#include <NvInfer.h>
-
 #include <cstring>
-#include <new>
 #include <string>
 #include <vector>
 
+#include "plugin.h"
 #include "videoscene_rt_kernels.h"
 
 #define TEXT_OF(x) #x
@@ -26,8 +24,7 @@ namespace {
 
 using namespace nvinfer1;
 
-constexpr char NAME[] = "VideoSceneAttention", VERSION[] = "1";
-constexpr int32_t INPUTS = 3, OUTPUTS = 1, CHANNELS = 64;
+constexpr int32_t CHANNELS = 64;
 
 struct Fields {
   int32_t together = 0;
@@ -67,8 +64,8 @@ void set_strides(int64_t (&strides)[3], const Fields &fields, int64_t heads, int
   strides[2] = fields.together ? heads * CHANNELS : CHANNELS;
 }
 
-bool run(const Fields &fields, const PluginTensorDesc *in, const void *const *inputs, void *const *outputs,
-         cudaStream_t stream) {
+bool attend(const Fields &fields, const PluginTensorDesc *in, const void *const *inputs, void *const *outputs,
+            cudaStream_t stream) {
   const Dims &query = in[0].dims, &key = in[1].dims, &value = in[2].dims;
   const int heads = fields.together ? 2 : 1, tokens = fields.together ? 1 : 2;
   for (const Dims *each : {&query, &key, &value})
@@ -87,156 +84,29 @@ bool run(const Fields &fields, const PluginTensorDesc *in, const void *const *in
   return vsrt_attention_enqueue(&config, inputs[0], inputs[1], inputs[2], outputs[0], stream) == VSRT_OK;
 }
 
-#if NV_TENSORRT_MAJOR >= 10
+struct Attention {
+  static constexpr char NAME[] = "VideoSceneAttention";
+  static constexpr int32_t INPUTS = 3, OUTPUTS = 1, TYPED_BY = 0;
+  typedef ::Fields Fields;
 
-class Attention : public IPluginV3, public IPluginV3OneCore, public IPluginV3OneBuild, public IPluginV3OneRuntime {
- public:
-  explicit Attention(const Fields &fields) : fields_(fields) {
-    serialized_ = {{"together", &fields_.together, PluginFieldType::kINT32, 1},
-                   {"scale", &fields_.scale, PluginFieldType::kFLOAT32, 1}};
-    collection_ = {(int32_t)serialized_.size(), serialized_.data()};
+  static bool read(const PluginFieldCollection &given, Fields &fields) { return read_fields(given, fields); }
+  static const std::vector<PluginField> &names() { return field_names(); }
+  static std::vector<PluginField> values(const Fields &fields) {
+    return {{"together", &fields.together, PluginFieldType::kINT32, 1}, {"scale", &fields.scale, PluginFieldType::kFLOAT32, 1}};
   }
-
-  IPluginCapability *getCapabilityInterface(PluginCapabilityType type) noexcept override {
-    switch (type) {
-      case PluginCapabilityType::kCORE: return static_cast<IPluginV3OneCore *>(this);
-      case PluginCapabilityType::kBUILD: return static_cast<IPluginV3OneBuild *>(this);
-      case PluginCapabilityType::kRUNTIME: return static_cast<IPluginV3OneRuntime *>(this);
-    }
-    return nullptr;
+  static DataType type(int32_t, const DataType *inputs) { return inputs[0]; }
+  static DimsExprs shape(int32_t, const Fields &, const DimsExprs *inputs, IExprBuilder &) { return inputs[0]; }
+  static bool fits(int32_t, const PluginTensorDesc &tensor, const PluginTensorDesc &query) {
+    return format_is_right(tensor, query);
   }
-  IPluginV3 *clone() noexcept override { return new (std::nothrow) Attention(fields_); }
-  const char *getPluginName() const noexcept override { return NAME; }
-  const char *getPluginVersion() const noexcept override { return VERSION; }
-  const char *getPluginNamespace() const noexcept override { return ""; }
-
-  int32_t getNbOutputs() const noexcept override { return OUTPUTS; }
-  int32_t configurePlugin(const DynamicPluginTensorDesc *, int32_t inputs, const DynamicPluginTensorDesc *,
-                          int32_t outputs) noexcept override {
-    return inputs == INPUTS && outputs == OUTPUTS ? 0 : 1;
+  static size_t workspace_bytes(const Fields &, const PluginTensorDesc *) { return 0; }
+  static bool run(const Fields &fields, const PluginTensorDesc *in, const void *const *inputs, void *const *outputs, void *,
+                  cudaStream_t stream) {
+    return attend(fields, in, inputs, outputs, stream);
   }
-  int32_t getOutputDataTypes(DataType *types, int32_t, const DataType *inputs, int32_t) const noexcept override {
-    types[0] = inputs[0];
-    return 0;
-  }
-  int32_t getOutputShapes(const DimsExprs *inputs, int32_t count, const DimsExprs *, int32_t, DimsExprs *shapes, int32_t,
-                          IExprBuilder &) noexcept override {
-    if (count != INPUTS) return 1;
-    shapes[0] = inputs[0];
-    return 0;
-  }
-  bool supportsFormatCombination(int32_t position, const DynamicPluginTensorDesc *tensors, int32_t,
-                                 int32_t) noexcept override {
-    return format_is_right(tensors[position].desc, tensors[0].desc);
-  }
-
-  int32_t onShapeChange(const PluginTensorDesc *, int32_t, const PluginTensorDesc *, int32_t) noexcept override {
-    return 0;
-  }
-  int32_t enqueue(const PluginTensorDesc *in, const PluginTensorDesc *, const void *const *inputs,
-                  void *const *outputs, void *, cudaStream_t stream) noexcept override {
-    return run(fields_, in, inputs, outputs, stream) ? 0 : 1;
-  }
-  IPluginV3 *attachToContext(IPluginResourceContext *) noexcept override { return clone(); }
-  const PluginFieldCollection *getFieldsToSerialize() noexcept override { return &collection_; }
-
- private:
-  Fields fields_;
-  std::vector<PluginField> serialized_;
-  PluginFieldCollection collection_{};
 };
 
-class AttentionCreator : public IPluginCreatorV3One {
- public:
-  IPluginV3 *createPlugin(const char *, const PluginFieldCollection *given, TensorRTPhase) noexcept override {
-    Fields fields;
-    return given != nullptr && read_fields(*given, fields) ? new (std::nothrow) Attention(fields) : nullptr;
-  }
-  const PluginFieldCollection *getFieldNames() noexcept override { return &names_; }
-  const char *getPluginName() const noexcept override { return NAME; }
-  const char *getPluginVersion() const noexcept override { return VERSION; }
-  const char *getPluginNamespace() const noexcept override { return ""; }
-
- private:
-  PluginFieldCollection names_{(int32_t)field_names().size(), field_names().data()};
-};
-
-#else
-
-class Attention : public IPluginV2DynamicExt {
- public:
-  explicit Attention(const Fields &fields) : fields_(fields) {}
-
-  const char *getPluginType() const noexcept override { return NAME; }
-  const char *getPluginVersion() const noexcept override { return VERSION; }
-  int32_t getNbOutputs() const noexcept override { return OUTPUTS; }
-  int32_t initialize() noexcept override { return 0; }
-  void terminate() noexcept override {}
-  void destroy() noexcept override { delete this; }
-  size_t getSerializationSize() const noexcept override { return sizeof(Fields); }
-  void serialize(void *buffer) const noexcept override { std::memcpy(buffer, &fields_, sizeof(Fields)); }
-  void setPluginNamespace(const char *name) noexcept override { namespace_ = name == nullptr ? "" : name; }
-  const char *getPluginNamespace() const noexcept override { return namespace_.c_str(); }
-  IPluginV2DynamicExt *clone() const noexcept override {
-    Attention *copy = new (std::nothrow) Attention(fields_);
-    if (copy != nullptr) copy->setPluginNamespace(namespace_.c_str());
-    return copy;
-  }
-
-  DataType getOutputDataType(int32_t, const DataType *inputs, int32_t) const noexcept override { return inputs[0]; }
-  DimsExprs getOutputDimensions(int32_t, const DimsExprs *inputs, int32_t, IExprBuilder &) noexcept override {
-    return inputs[0];
-  }
-  bool supportsFormatCombination(int32_t position, const PluginTensorDesc *tensors, int32_t inputs,
-                                 int32_t outputs) noexcept override {
-    return inputs == INPUTS && outputs == OUTPUTS && format_is_right(tensors[position], tensors[0]);
-  }
-  void configurePlugin(const DynamicPluginTensorDesc *, int32_t, const DynamicPluginTensorDesc *,
-                       int32_t) noexcept override {}
-  size_t getWorkspaceSize(const PluginTensorDesc *, int32_t, const PluginTensorDesc *, int32_t) const noexcept override {
-    return 0;
-  }
-  int32_t enqueue(const PluginTensorDesc *in, const PluginTensorDesc *, const void *const *inputs,
-                  void *const *outputs, void *, cudaStream_t stream) noexcept override {
-    return run(fields_, in, inputs, outputs, stream) ? 0 : 1;
-  }
-
- private:
-  Fields fields_;
-  std::string namespace_;
-};
-
-class AttentionCreator : public IPluginCreator {
- public:
-  const char *getPluginName() const noexcept override { return NAME; }
-  const char *getPluginVersion() const noexcept override { return VERSION; }
-  const PluginFieldCollection *getFieldNames() noexcept override { return &names_; }
-  IPluginV2 *createPlugin(const char *, const PluginFieldCollection *given) noexcept override {
-    Fields fields;
-    return given != nullptr && read_fields(*given, fields) ? made(fields) : nullptr;
-  }
-  IPluginV2 *deserializePlugin(const char *, const void *data, size_t length) noexcept override {
-    Fields fields;
-    if (data == nullptr || length != sizeof(Fields)) return nullptr;
-    std::memcpy(&fields, data, sizeof(Fields));
-    return made(fields);
-  }
-  void setPluginNamespace(const char *name) noexcept override { namespace_ = name == nullptr ? "" : name; }
-  const char *getPluginNamespace() const noexcept override { return namespace_.c_str(); }
-
- private:
-  IPluginV2 *made(const Fields &fields) const {
-    Attention *plugin = new (std::nothrow) Attention(fields);
-    if (plugin != nullptr) plugin->setPluginNamespace(namespace_.c_str());
-    return plugin;
-  }
-
-  std::string namespace_;
-  PluginFieldCollection names_{(int32_t)field_names().size(), field_names().data()};
-};
-
-#endif
-
+typedef vsrt::PluginCreator<Attention> AttentionCreator;
 REGISTER_TENSORRT_PLUGIN(AttentionCreator);
 
 }  // namespace

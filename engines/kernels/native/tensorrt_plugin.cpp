@@ -4,23 +4,18 @@
 // TensorRT gives plug-ins no UINT8 tensors. rgb, frames and hole_mask are FLOAT (values 0 to 255), or INT8 (the bytes' own bits).
 // Fields: height, width, radius (int32), near (float32), background (int32[3]).
 
-#include <NvInfer.h>
-
-#include <algorithm>
 #include <cstring>
-#include <exception>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "byte_values.h"
+#include "plugin.h"
 #include "videoscene_rt_kernels.h"
 
 namespace {
 
 using namespace nvinfer1;
 
-constexpr char NAME[] = "VideoSceneRenderer", VERSION[] = "1";
 constexpr int32_t INPUTS = 5, OUTPUTS = 3, RGB = 1, XYZ = 0, POSES = 3;
 
 struct Fields {
@@ -132,168 +127,37 @@ struct Drawing {
   }
 };
 
-#if NV_TENSORRT_MAJOR >= 10
+struct Renderer {
+  static constexpr char NAME[] = "VideoSceneRenderer";
+  static constexpr int32_t INPUTS = ::INPUTS, OUTPUTS = ::OUTPUTS, TYPED_BY = RGB;
+  typedef ::Fields Fields;
 
-class Renderer : public IPluginV3, public IPluginV3OneCore, public IPluginV3OneBuild, public IPluginV3OneRuntime {
- public:
-  explicit Renderer(const Fields &fields) : fields_(fields) {
-    serialized_ = {{"height", &fields_.height, PluginFieldType::kINT32, 1},
-                   {"width", &fields_.width, PluginFieldType::kINT32, 1},
-                   {"radius", &fields_.radius, PluginFieldType::kINT32, 1},
-                   {"near", &fields_.near_plane, PluginFieldType::kFLOAT32, 1},
-                   {"background", fields_.background, PluginFieldType::kINT32, 3}};
-    collection_ = {(int32_t)serialized_.size(), serialized_.data()};
+  static bool read(const PluginFieldCollection &given, Fields &fields) { return read_fields(given, fields); }
+  static const std::vector<PluginField> &names() { return field_names(); }
+  static std::vector<PluginField> values(const Fields &fields) {
+    return {{"height", &fields.height, PluginFieldType::kINT32, 1},
+            {"width", &fields.width, PluginFieldType::kINT32, 1},
+            {"radius", &fields.radius, PluginFieldType::kINT32, 1},
+            {"near", &fields.near_plane, PluginFieldType::kFLOAT32, 1},
+            {"background", fields.background, PluginFieldType::kINT32, 3}};
   }
-
-  IPluginCapability *getCapabilityInterface(PluginCapabilityType type) noexcept override {
-    switch (type) {
-      case PluginCapabilityType::kCORE: return static_cast<IPluginV3OneCore *>(this);
-      case PluginCapabilityType::kBUILD: return static_cast<IPluginV3OneBuild *>(this);
-      case PluginCapabilityType::kRUNTIME: return static_cast<IPluginV3OneRuntime *>(this);
-    }
-    return nullptr;
+  static DataType type(int32_t output, const DataType *inputs) { return output_type(output, inputs); }
+  static DimsExprs shape(int32_t output, const Fields &fields, const DimsExprs *inputs, IExprBuilder &build) {
+    return output_shape(output, fields, inputs, build);
   }
-  IPluginV3 *clone() noexcept override { return new (std::nothrow) Renderer(fields_); }
-  const char *getPluginName() const noexcept override { return NAME; }
-  const char *getPluginVersion() const noexcept override { return VERSION; }
-  const char *getPluginNamespace() const noexcept override { return ""; }
-
-  int32_t getNbOutputs() const noexcept override { return OUTPUTS; }
-  int32_t configurePlugin(const DynamicPluginTensorDesc *, int32_t inputs, const DynamicPluginTensorDesc *,
-                          int32_t outputs) noexcept override {
-    return inputs == INPUTS && outputs == OUTPUTS ? 0 : 1;
+  static bool fits(int32_t position, const PluginTensorDesc &tensor, const PluginTensorDesc &rgb) {
+    return format_is_right(position, tensor, rgb);
   }
-  int32_t getOutputDataTypes(DataType *types, int32_t outputs, const DataType *inputs, int32_t) const noexcept override {
-    for (int32_t i = 0; i < outputs; ++i) types[i] = output_type(i, inputs);
-    return 0;
+  static size_t workspace_bytes(const Fields &fields, const PluginTensorDesc *in) {
+    return Drawing(fields, in[XYZ].dims, in[POSES].dims, in[RGB].type).workspace_bytes();
   }
-  int32_t getOutputShapes(const DimsExprs *inputs, int32_t count, const DimsExprs *, int32_t, DimsExprs *shapes,
-                          int32_t outputs, IExprBuilder &build) noexcept override {
-    if (count != INPUTS) return 1;
-    for (int32_t i = 0; i < outputs; ++i) shapes[i] = output_shape(i, fields_, inputs, build);
-    return 0;
+  static bool run(const Fields &fields, const PluginTensorDesc *in, const void *const *inputs, void *const *outputs,
+                  void *workspace, cudaStream_t stream) {
+    return Drawing(fields, in[XYZ].dims, in[POSES].dims, in[RGB].type).run(inputs, outputs, workspace, stream);
   }
-  bool supportsFormatCombination(int32_t position, const DynamicPluginTensorDesc *tensors, int32_t,
-                                 int32_t) noexcept override {
-    return format_is_right(position, tensors[position].desc, tensors[RGB].desc);
-  }
-  size_t getWorkspaceSize(const DynamicPluginTensorDesc *inputs, int32_t, const DynamicPluginTensorDesc *,
-                          int32_t) const noexcept override {
-    return Drawing(fields_, inputs[XYZ].max, inputs[POSES].max, inputs[RGB].desc.type).workspace_bytes();
-  }
-
-  int32_t onShapeChange(const PluginTensorDesc *, int32_t, const PluginTensorDesc *, int32_t) noexcept override {
-    return 0;
-  }
-  int32_t enqueue(const PluginTensorDesc *in, const PluginTensorDesc *, const void *const *inputs,
-                  void *const *outputs, void *workspace, cudaStream_t stream) noexcept override {
-    const Drawing drawing(fields_, in[XYZ].dims, in[POSES].dims, in[RGB].type);
-    return drawing.run(inputs, outputs, workspace, stream) ? 0 : 1;
-  }
-  IPluginV3 *attachToContext(IPluginResourceContext *) noexcept override { return clone(); }
-  const PluginFieldCollection *getFieldsToSerialize() noexcept override { return &collection_; }
-
- private:
-  Fields fields_;
-  std::vector<PluginField> serialized_;
-  PluginFieldCollection collection_{};
 };
 
-class RendererCreator : public IPluginCreatorV3One {
- public:
-  IPluginV3 *createPlugin(const char *, const PluginFieldCollection *given, TensorRTPhase) noexcept override {
-    Fields fields;
-    return given != nullptr && read_fields(*given, fields) ? new (std::nothrow) Renderer(fields) : nullptr;
-  }
-  const PluginFieldCollection *getFieldNames() noexcept override { return &names_; }
-  const char *getPluginName() const noexcept override { return NAME; }
-  const char *getPluginVersion() const noexcept override { return VERSION; }
-  const char *getPluginNamespace() const noexcept override { return ""; }
-
- private:
-  PluginFieldCollection names_{(int32_t)field_names().size(), field_names().data()};
-};
-
-#else
-
-class Renderer : public IPluginV2DynamicExt {
- public:
-  explicit Renderer(const Fields &fields) : fields_(fields) {}
-
-  const char *getPluginType() const noexcept override { return NAME; }
-  const char *getPluginVersion() const noexcept override { return VERSION; }
-  int32_t getNbOutputs() const noexcept override { return OUTPUTS; }
-  int32_t initialize() noexcept override { return 0; }
-  void terminate() noexcept override {}
-  void destroy() noexcept override { delete this; }
-  size_t getSerializationSize() const noexcept override { return sizeof(Fields); }
-  void serialize(void *buffer) const noexcept override { std::memcpy(buffer, &fields_, sizeof(Fields)); }
-  void setPluginNamespace(const char *name) noexcept override { namespace_ = name == nullptr ? "" : name; }
-  const char *getPluginNamespace() const noexcept override { return namespace_.c_str(); }
-  IPluginV2DynamicExt *clone() const noexcept override {
-    Renderer *copy = new (std::nothrow) Renderer(fields_);
-    if (copy != nullptr) copy->setPluginNamespace(namespace_.c_str());
-    return copy;
-  }
-
-  DataType getOutputDataType(int32_t output, const DataType *inputs, int32_t) const noexcept override {
-    return output_type(output, inputs);
-  }
-  DimsExprs getOutputDimensions(int32_t output, const DimsExprs *inputs, int32_t, IExprBuilder &build) noexcept override {
-    return output_shape(output, fields_, inputs, build);
-  }
-  bool supportsFormatCombination(int32_t position, const PluginTensorDesc *tensors, int32_t inputs,
-                                 int32_t outputs) noexcept override {
-    return inputs == INPUTS && outputs == OUTPUTS && format_is_right(position, tensors[position], tensors[RGB]);
-  }
-  void configurePlugin(const DynamicPluginTensorDesc *, int32_t, const DynamicPluginTensorDesc *,
-                       int32_t) noexcept override {}
-  size_t getWorkspaceSize(const PluginTensorDesc *inputs, int32_t, const PluginTensorDesc *,
-                          int32_t) const noexcept override {
-    return Drawing(fields_, inputs[XYZ].dims, inputs[POSES].dims, inputs[RGB].type).workspace_bytes();
-  }
-  int32_t enqueue(const PluginTensorDesc *in, const PluginTensorDesc *, const void *const *inputs,
-                  void *const *outputs, void *workspace, cudaStream_t stream) noexcept override {
-    const Drawing drawing(fields_, in[XYZ].dims, in[POSES].dims, in[RGB].type);
-    return drawing.run(inputs, outputs, workspace, stream) ? 0 : 1;
-  }
-
- private:
-  Fields fields_;
-  std::string namespace_;
-};
-
-class RendererCreator : public IPluginCreator {
- public:
-  const char *getPluginName() const noexcept override { return NAME; }
-  const char *getPluginVersion() const noexcept override { return VERSION; }
-  const PluginFieldCollection *getFieldNames() noexcept override { return &names_; }
-  IPluginV2 *createPlugin(const char *, const PluginFieldCollection *given) noexcept override {
-    Fields fields;
-    return given != nullptr && read_fields(*given, fields) ? made(fields) : nullptr;
-  }
-  IPluginV2 *deserializePlugin(const char *, const void *data, size_t length) noexcept override {
-    Fields fields;
-    if (data == nullptr || length != sizeof(Fields)) return nullptr;
-    std::memcpy(&fields, data, sizeof(Fields));
-    return made(fields);
-  }
-  void setPluginNamespace(const char *name) noexcept override { namespace_ = name == nullptr ? "" : name; }
-  const char *getPluginNamespace() const noexcept override { return namespace_.c_str(); }
-
- private:
-  IPluginV2 *made(const Fields &fields) const {
-    Renderer *plugin = new (std::nothrow) Renderer(fields);
-    if (plugin != nullptr) plugin->setPluginNamespace(namespace_.c_str());
-    return plugin;
-  }
-
-  std::string namespace_;
-  PluginFieldCollection names_{(int32_t)field_names().size(), field_names().data()};
-};
-
-#endif
-
+typedef vsrt::PluginCreator<Renderer> RendererCreator;
 REGISTER_TENSORRT_PLUGIN(RendererCreator);
 
 }  // namespace
