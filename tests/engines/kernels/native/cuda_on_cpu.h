@@ -7,8 +7,10 @@
 #include <barrier>
 #include <cmath>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #define __CUDACC__
@@ -55,23 +57,58 @@ inline void atomicMin(unsigned long long *at, unsigned long long value) {
   }
 }
 
+// Threads that stay from one launch to the next: to start a block's hundreds takes longer than most kernels here.
+class Crew {
+ public:
+  explicit Crew(unsigned threads) : size(threads), begin_(threads + 1), end_(threads + 1) {
+    for (unsigned thread = 0; thread < threads; ++thread)
+      members_.emplace_back([this, thread] {
+        for (begin_.arrive_and_wait(); work_; begin_.arrive_and_wait()) {
+          work_(thread);
+          end_.arrive_and_wait();
+        }
+      });
+  }
+  ~Crew() {
+    work_ = nullptr;
+    begin_.arrive_and_wait();
+  }
+  void run(std::function<void(unsigned)> work) {
+    work_ = std::move(work);
+    begin_.arrive_and_wait();
+    end_.arrive_and_wait();
+  }
+  const unsigned size;
+
+ private:
+  std::barrier<> begin_, end_;
+  std::function<void(unsigned)> work_;
+  std::vector<std::jthread> members_;  // the first to go: they use the rest
+};
+
+// One block after the other, by a crew whose threads may have run kernels before.
+template <class Kernel, class... Arguments>
+void launch_with(Crew &crew, Kernel kernel, unsigned blocks, Arguments... arguments) {
+  gridDim = {blocks}, blockDim = {crew.size};
+  of_block = std::make_unique<std::barrier<>>(crew.size);
+  of_warp.clear();
+  for (unsigned warp = 0; warp < crew.size / 32; ++warp) of_warp.push_back(std::make_unique<std::barrier<>>(32));
+  std::barrier<> next_block(crew.size);
+  crew.run([&](unsigned thread) {
+    threadIdx = {thread};
+    for (unsigned block = 0; block < blocks; ++block) {
+      blockIdx = {block};
+      kernel(arguments...);
+      next_block.arrive_and_wait();
+    }
+  });
+}
+
 template <class Kernel, class... Arguments>
 void launch_on_cpu(Kernel kernel, unsigned blocks, unsigned threads, Arguments... arguments) {
-  gridDim = {blocks}, blockDim = {threads};
-  of_block = std::make_unique<std::barrier<>>(threads);
-  of_warp.clear();
-  for (unsigned warp = 0; warp < threads / 32; ++warp) of_warp.push_back(std::make_unique<std::barrier<>>(32));
-  std::barrier<> next_block(threads);
-  std::vector<std::jthread> running;
-  for (unsigned thread = 0; thread < threads; ++thread)
-    running.emplace_back([&, thread] {
-      threadIdx = {thread};
-      for (unsigned block = 0; block < blocks; ++block) {
-        blockIdx = {block};
-        kernel(arguments...);
-        next_block.arrive_and_wait();
-      }
-    });
+  static std::unique_ptr<Crew> crew;
+  if (!crew || crew->size != threads) crew = std::make_unique<Crew>(threads);
+  launch_with(*crew, kernel, blocks, arguments...);
 }
 
 #endif

@@ -163,7 +163,8 @@ inline float float_of(unsigned bits) { return float_of_bits(bits); }
 template <class Kernel, class... Arguments>
 void launch_warps_on_cpu(Kernel kernel, unsigned blocks, unsigned threads, unsigned shared_bytes, Arguments... arguments) {
   dynamic_shared.assign(shared_bytes, 0xff);
-  launch_on_cpu(kernel, blocks, threads, arguments...);
+  Crew crew(threads);  // of its own: what a thread has not waited for goes with it
+  launch_with(crew, kernel, blocks, arguments...);
 }
 
 #endif
