@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from videoscene_rt.engines.errors import BackendError
+from videoscene_rt.engines.free_memory import free_memory
 from videoscene_rt.engines.preset import CogVideoXAutoencoderSizes, Preset
 from videoscene_rt.export.models import Models
 from videoscene_rt.export.student import build_transformer
@@ -93,13 +94,3 @@ def require_space(folder: Path, models: Models) -> None:
             f"the bundle takes {needed / 2**30:.1f} GiB and {folder} has {free / 2**30:.1f} GiB free",
             "free some space, or name a folder on another disk with --out",
         )
-
-
-def free_memory() -> int | None:
-    """Bytes that Linux says are available; None elsewhere."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123
-            fields = dict(line.split(":") for line in file)
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return None

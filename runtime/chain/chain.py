@@ -19,6 +19,7 @@ from videoscene_rt.chain.cache_types import typed_as_built
 from videoscene_rt.chain.capturing import Capture, capture_all
 from videoscene_rt.chain.description import STATUS, ChainPlan
 from videoscene_rt.chain.download import Downloader
+from videoscene_rt.chain.host_memory import require_host_memory
 from videoscene_rt.chain.plan import step_way
 from videoscene_rt.chain.program import StageTime
 from videoscene_rt.chain.schedule import Schedule
@@ -78,7 +79,9 @@ class Chain:
         self.ways = Ways.of(plan)
         self.schedule: Schedule = self.ways.step
         self.notes: list[str] = []
-        self._backend = backend  # kept: what it opened (a library, a logger, a session's options) is to outlive the engines
+        self._backend = backend  # kept: a library or a logger that it opened is to outlive the engines
+        if self.device.kind == "cpu":
+            require_host_memory(bundle)
         engines = load_engines(plan, bundle, backend, self.device)
         self.plan = plan = typed_as_built(plan, {name: engine.spec for name, engine in engines.items()})
         scratch = {stage.name: engines[stage.graph].scratch_bytes for stage in plan.every_stage}
