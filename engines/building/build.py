@@ -67,7 +67,7 @@ def _check_plugins_use(request: BuildRequest) -> None:
     if request.plugin is not None and (request.backend != "tensorrt" or request.precision == "fp32"):
         raise InputError(
             f"a plug-in is for tensorrt in fp16 or int8, not for {request.backend} in {request.precision}",
-            "leave --plugin out",
+            "leave --plugin out, or ask for --backend tensorrt --precision fp16",
         )
 
 
