@@ -83,7 +83,7 @@ def measure_chain(request: ChainRequest) -> dict[str, Any]:
     for number, mode in enumerate(request.modes):
         record = measure_mode(request, bundle, source, scene, mode, full=request.full and number == 0)
         if mode == "device-launch" and record.identity.mode != _GRAPHS["device-launch"]:
-            failures[mode] = "; ".join(record.notes) or "this device captures nothing"
+            failures[mode] = next((note for note in record.notes if mode in note), "this device captures nothing")
             continue
         path = request.out / record_name(record.identity)
         write_record(path, record)
