@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,11 +26,13 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session")
-def small_bundle(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def small_bundle(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[Path]:
     """A bundle of the preset `SMALL`: tiny autoencoder, policy net, weights from seed 0. Read only."""
     from videoscene_rt.export.bundle_export import ExportRequest, export_bundle
 
-    return _once(tmp_path_factory, worker_id, "small.bundle", lambda out: export_bundle(ExportRequest(SMALL, out)))
+    bundle = _once(tmp_path_factory, worker_id, "small.bundle", lambda out: export_bundle(ExportRequest(SMALL, out)))
+    yield bundle
+    assert not (bundle / "engines").exists(), "a test built engines into the bundle that all tests share"
 
 
 @pytest.fixture(scope="session")

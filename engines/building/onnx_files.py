@@ -1,4 +1,4 @@
-"""Engines of ONNX Runtime: a derived ONNX file, or, in FP32 without a rewrite, the bundle's own; tried on a GPU before it is stored."""
+"""Engines of ONNX Runtime: a derived ONNX file, or, in FP32 on a GPU, the bundle's own; tried there before it is stored."""
 
 from __future__ import annotations
 
@@ -20,31 +20,24 @@ def produce_onnx(order: Order, activations: Activations | None, on_progress: Pro
         own = produced.route == "engine"
         path = order.folder / order.here.kind.engine_file if own else order.bundle.graph_path(order.graph)
         if why := _refusal(path):
-            _clear(order.folder)
+            for file in order.folder.iterdir():
+                file.unlink()
             return on_the_host(why.replace(str(path), f"graph {order.graph} in {order.precision}"))
     return produced
 
 
 def _derived(order: Order, activations: Activations | None, on_progress: Progress) -> Produced:
-    """A derived file; none where it would be a copy: in FP32 without a rewrite that fits."""
+    """A derived file; in FP32 none: that is the reference, as it was traced."""
     from videoscene_rt.engines.precision import derive
     from videoscene_rt.engines.rewrite import rewrites_for
 
-    rewrites = rewrites_for(order.graph, order.here.kind.name)
-    if order.precision == "fp32" and not rewrites:
+    if order.precision == "fp32":
         return Produced("source")
+    rewrites = rewrites_for(order.graph, order.here.kind.name)
     on_progress(f"deriving {order.precision}", 0.0)
     path = order.folder / order.here.kind.engine_file
     derived = derive(order.bundle, order.graph, order.precision, activations, path, rewrites=rewrites)
-    if order.precision == "fp32" and not derived.rewritten:
-        _clear(order.folder)
-        return Produced("source", messages=derived.notes)
     return Produced(layers=layers_of(derived), messages=derived.notes, half=derived.half)
-
-
-def _clear(folder: Path) -> None:
-    for file in folder.iterdir():
-        file.unlink()
 
 
 def _refusal(path: Path) -> str:

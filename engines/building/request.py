@@ -79,7 +79,7 @@ class GraphReport:
         outcome: "built" now, or "reused"; "source": the reference, which needs nothing; "host": the backend cannot run it.
         route: how it is run.
         seconds: of making it now.
-        note: why it runs on the host, without the plug-in that was given, or as it was traced though it has a rewrite.
+        note: why it runs on the host, or without the plug-in that was given.
     """
 
     graph: str

@@ -13,13 +13,13 @@ from videoscene_rt.engines.building.making import make_engine
 from videoscene_rt.engines.building.progress import BuildProgress, OnProgress
 from videoscene_rt.engines.building.request import BuildRequest, GraphReport, Outcome, Recorder
 from videoscene_rt.engines.building.side_by_side import Wanted, side_by_side
-from videoscene_rt.engines.building.verdict import NOT_RUN, first_failure
+from videoscene_rt.engines.building.verdict import NOT_RUN
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.platform import Platform
 from videoscene_rt.engines.plugin import GivenPlugin
 from videoscene_rt.engines.store.identity import EngineIdentity
 from videoscene_rt.engines.store.kernel import kernel_for
-from videoscene_rt.engines.store.located import REFERENCE, Located, reference, runs_as_traced
+from videoscene_rt.engines.store.located import REFERENCE, Located, reference
 from videoscene_rt.engines.store.records import Gated, Pair, Selected
 from videoscene_rt.engines.store.selection import wanted_identity
 from videoscene_rt.engines.store.store import EngineStore
@@ -100,7 +100,7 @@ class BuildRun:
     def _look(self, graph: str) -> _Work:
         plugin = None if self._plugin is None else self._plugin.sha256
         wanted = wanted_identity(self._bundle, graph, self._request.precision, self._here, plugin)
-        if runs_as_traced(self._request.backend, wanted.precision, graph):
+        if (self._request.backend, wanted.precision) == REFERENCE:
             return _Work(graph, None)
         identity = self._with_choices(wanted)
         return _Work(graph, identity, None if self._request.force else self._store.find(identity, self._request.sha256))
@@ -138,26 +138,21 @@ class BuildRun:
         graph, identity = work.graph, work.identity
         engine = work.found if made is None else made.engine
         if identity is None or engine is None:
-            return self._as_traced(graph)
+            self._gates.located[graph] = reference(self._bundle, graph)
+            self._progress.leave(graph, 1.0)
+            return GraphReport(graph, "fp32", "source", "source")
         self._gates.located[graph] = Located.stored(self._bundle, engine)
         seconds = 0.0 if made is None else made.seconds
         name, record = engine.folder.name, engine.record
         if record.route == "host":
             self._progress.leave(graph, 1.0)
-            return GraphReport(graph, "fp32", "host", "host", None, name, (), seconds, next(iter(record.messages), ""))
+            why = next(iter(record.messages), "")
+            return GraphReport(graph, "fp32", "host", "host", folder=name, seconds=seconds, note=why)
         gated = self._gates.of_engine(graph, engine)
-        if gated.status == "refused" and (identity.backend, identity.precision) == REFERENCE:
-            return self._as_traced(graph, f"its rewritten form is refused by its accuracy gate{first_failure(gated)}")
         self._progress.leave(graph, 1.0)
         outcome: Outcome = "reused" if made is None else "built"
         note = without_plugin(engine)
         return GraphReport(graph, identity.precision, outcome, record.route, gated, name, record.layers, seconds, note)
-
-    def _as_traced(self, graph: str, note: str = "") -> GraphReport:
-        """The reference itself runs a graph."""
-        self._gates.located[graph] = reference(self._bundle, graph)
-        self._progress.leave(graph, 1.0)
-        return GraphReport(graph, "fp32", "source", "source", note=note)
 
     def _with_choices(self, wanted: EngineIdentity) -> EngineIdentity:
         """The identity with what this request decides."""

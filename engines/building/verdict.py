@@ -46,11 +46,5 @@ def judge_again(gated: Gated, accept: bool) -> Gated:
     return gated.model_copy(update={"status": _status(result, accepted), "result": result})
 
 
-def first_failure(gated: Gated) -> str:
-    """A colon and the first figure that is beyond its limit, with both; nothing where all are within."""
-    failures = () if gated.result is None else gated.result.failures()
-    return f": {failures[0].text}" if failures else ""
-
-
 def _status(result: GateResult, accept: bool) -> GateStatus:
     return "passed" if result.passed else "accepted" if accept else "refused"

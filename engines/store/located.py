@@ -14,8 +14,7 @@ from videoscene_rt.engines.store.records import Route
 from videoscene_rt.engines.store.stored_engine import StoredEngine
 
 REFERENCE = ("onnxruntime", "fp32")
-"""ONNX Runtime's CPU provider over the bundle's FP32 graphs: what others are gated against. It needs no engines; a graph that has a rewrite
-for it may have one (`runs_as_traced`), which the traced graph is the reference of."""
+"""The pair that needs no engines: ONNX Runtime's CPU provider runs the bundle's FP32 graphs, and is what others are gated against."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +85,6 @@ Locator = Callable[[Bundle, str], Located]
 def reference(bundle: Bundle, graph: str) -> Located:
     """The bundle's own FP32 graph: the locator of the reference."""
     return Located("source", bundle.graph_path(graph))
-
-
-def runs_as_traced(backend: str, precision: str, graph: str) -> bool:
-    """Whether nothing is ever built of a graph of this precision of its own: the reference runs it, and has no rewrite for it."""
-    from videoscene_rt.engines.rewrite import rewrites_for
-
-    return (backend, precision) == REFERENCE and not rewrites_for(graph, backend)
 
 
 @contextmanager

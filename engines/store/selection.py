@@ -10,7 +10,7 @@ from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.platform import Platform, platform
 from videoscene_rt.engines.store.identity import EngineIdentity, graph_sha256, specs_sha256
 from videoscene_rt.engines.store.kernel import kernel_for, kernel_recipe
-from videoscene_rt.engines.store.located import REFERENCE, Located, Locator, helped_by, reference, runs_as_traced
+from videoscene_rt.engines.store.located import REFERENCE, Located, Locator, helped_by, reference
 from videoscene_rt.engines.store.private_files import read_model
 from videoscene_rt.engines.store.records import Gated
 from videoscene_rt.engines.store.store import IDENTITY_FILE, EngineStore
@@ -23,13 +23,12 @@ def selected_for(backend: str, ceiling: str) -> Locator:
     """The locator of what `vsrt build` selected for a backend under a ceiling.
 
     The locator raises BackendError where nothing was built, where an engine is damaged or was built for something else (both
-    sides are named), and where its gate, or the whole step's, did not pass. The reference's pair needs no build: what was not built for
-    it runs as it was traced.
+    sides are named), and where its gate, or the whole step's, did not pass.
     """
+    if (backend, ceiling) == REFERENCE:
+        return reference
 
     def locate(bundle: Bundle, graph: str) -> Located:
-        if runs_as_traced(backend, ceiling, graph):
-            return reference(bundle, graph)
         with helped_by(build_command(bundle, backend, ceiling)):
             return _locate(bundle, graph, backend, ceiling)
 
@@ -86,8 +85,6 @@ def wanted_identity(
 def _locate(bundle: Bundle, graph: str, backend: str, ceiling: str) -> Located:
     store = EngineStore(bundle.folder)
     pair = store.selected().pairs.get(f"{backend}/{ceiling}")
-    if pair is None and (backend, ceiling) == REFERENCE:
-        return reference(bundle, graph)
     name = None if pair is None else pair.graphs.get(graph)
     if name == "source" and backend == REFERENCE[0]:
         return reference(bundle, graph)

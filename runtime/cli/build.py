@@ -178,7 +178,7 @@ def _print(report: BuildReport) -> None:
     from videoscene_rt.cli.engine_table import Row, print_engines
 
     request = report.request
-    if all(graph.outcome == "source" and not graph.note for graph in report.graphs):
+    if all(graph.outcome == "source" for graph in report.graphs):
         console.RESULT.print(
             f"{request.backend} in {request.precision} runs the bundle's own graphs, the reference: there is nothing to build",
             soft_wrap=True,
@@ -196,8 +196,6 @@ def _print(report: BuildReport) -> None:
                 f"note: graph {graph.graph} runs on the CPU, on ONNX Runtime (host): {graph.note}",
                 soft_wrap=True,
             )
-        elif graph.outcome == "source" and graph.note:
-            console.RESULT.print(f"note: graph {graph.graph} runs as it was traced: {graph.note}", soft_wrap=True)
         elif graph.note:
             console.RESULT.print(f"note: graph {graph.graph} does not use the plug-in: {graph.note}", soft_wrap=True)
     if any(

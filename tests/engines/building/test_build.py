@@ -21,7 +21,7 @@ from tests.engines.store.test_identity import retrained
 from tests.support.built import BUILT, build, outcomes, recording, stored
 from tests.support.scenes import scene
 from videoscene_rt import BackendError, InputError, Pipeline
-from videoscene_rt.engines import platform, rewrite
+from videoscene_rt.engines import platform
 from videoscene_rt.engines.backends import open_backend
 from videoscene_rt.engines.building import making
 from videoscene_rt.engines.building.order import Order, Produced
@@ -124,9 +124,7 @@ def test_a_second_build_takes_less_than_a_second_and_loads_nothing_heavy(built: 
     assert runs[0][1] == []
 
 
-def test_the_reference_needs_no_engines(small_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no graph has a rewrite for it; where some have: `test_fp32.py`."""
-    monkeypatch.setattr(rewrite, "_table", tuple)
+def test_the_reference_needs_no_engines(small_bundle: Path) -> None:
     report = build(small_bundle, "fp32", NoRecording(small_bundle))
     report.check()
     assert set(outcomes(report).values()) == {"source"}
@@ -483,6 +481,19 @@ def test_a_pair_that_is_none_is_the_users_error(small_bundle: Path) -> None:
         build(small_bundle, backend="abacus")
     with pytest.raises(InputError, match="'fp4'"):
         build(small_bundle, "fp4")
+
+
+def test_a_decoder_is_built_rewritten(built_once: Path) -> None:
+    """Doubling and convolution as one, in FP16; the bundle's own graph, which FP32 runs, stays as it was traced."""
+    engine = stored(built_once, "decode_clip")
+    graphs = {
+        path: onnx.load(path, load_external_data=False).graph.node
+        for path in (engine.path, built_once / "decode_clip.onnx")
+    }
+    rewritten, traced = ({node.op_type for node in nodes} for nodes in graphs.values())
+    assert ("ConvTranspose" in rewritten, "Resize" in rewritten) == (True, False)
+    assert ("ConvTranspose" in traced, "Resize" in traced) == (False, True)
+    assert engine.record.messages[0].startswith("doubling and 3×3 convolution as one")
 
 
 def test_the_identity_says_what_made_it(built_once: Path) -> None:

@@ -12,7 +12,6 @@ import pytest
 from tests.support.built import BUILT
 from tests.support.scenes import scene
 from videoscene_rt.cli.main import main
-from videoscene_rt.engines import rewrite
 from videoscene_rt.engines.gates import Limits
 from videoscene_rt.scenes.scene_folder import save_scene
 
@@ -108,15 +107,12 @@ def test_a_refused_engine_is_3_with_the_table_and_what_to_do(
 def test_few_scenes_are_filled_up_and_it_is_said(
     bundle: Path, scenes: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, _, err = run(capsys, "build", bundle, "--precision", "fp32", "--no-gate", *scenes[:2])
+    code, _, err = run(capsys, "build", bundle, "--precision", "fp32", *scenes[:2])
     assert code == 0
     assert "at least 3 scenes are needed; added room-11, room-12" in " ".join(err.split())
 
 
-def test_fp32_on_the_cpu_is_the_reference_where_nothing_is_rewritten(
-    bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(rewrite, "_table", tuple)
+def test_fp32_on_the_cpu_is_the_reference(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "build", bundle)
     assert code == 0
     assert "there is nothing to build" in out
