@@ -19,7 +19,7 @@ FloatPrecision = Literal["fp32", "fp16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 
 # Raised whenever the same recipe begins to give another graph, or another plan of it: the builder is configured otherwise.
-DERIVATION = 3
+DERIVATION = 2
 
 
 class _Data(BaseModel):

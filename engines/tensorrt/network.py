@@ -17,8 +17,6 @@ _IMPORTER = "ModelImporter"
 _NODES_NAMED = 4
 # Their type is what they are for: a cast's and a quantizer's is given by the graph, a constant's by its weights.
 _TYPED_BY_THE_GRAPH = ("CAST", "CONSTANT", "SHAPE", "QUANTIZE", "DEQUANTIZE")
-# What the 8.6 parser makes of these gets no name of its node (onnx-tensorrt, branch 8.6-GA: LayerNormalization alone, of what computes).
-_NAMELESS = ("NORMALIZATION",)
 # A plug-in says itself which types it takes, and the builder converts what comes in another.
 _TYPED_BY_THEMSELVES = ("PLUGIN", "PLUGIN_V2", "PLUGIN_V3")
 
@@ -49,14 +47,7 @@ def parse(module: Any, can: Capabilities, builder: Any, log: Any, onnx: Path) ->
     raise BackendError(f"its parser refuses {onnx.name}: {'; '.join(said) or 'it does not say why'}")
 
 
-def writers(onnx: Path) -> dict[str, str]:
-    """By the name of a value in an ONNX file, the name of the node whose first output it is; see `read_nodes` for what it raises."""
-    return {node.output: node.name for node in read_nodes(onnx)}
-
-
-def set_precisions(
-    module: Any, network: Any, layer_precisions: Mapping[str, str], written_by: Mapping[str, str]
-) -> tuple[int, list[str]]:
+def set_precisions(module: Any, network: Any, layer_precisions: Mapping[str, str]) -> tuple[int, list[str]]:
     """Type the layers of a weakly typed network by the ONNX node that each came from.
 
     A layer that works on integers, one that follows a DequantizeLinear (its type is the quantizer's), and a plug-in is left alone.
@@ -64,7 +55,6 @@ def set_precisions(
 
     Args:
         layer_precisions: "fp32" or "fp16" by ONNX node name.
-        written_by: from `writers`: for layers that the parser gives no name, found by what they write.
 
     Returns:
         How many layers were typed; the nodes of which no layer was found (folded away by the parser, or misspelt).
@@ -77,7 +67,7 @@ def set_precisions(
     }
     typed, seen = 0, set()
     for layer in layers:
-        node = _node_of(layer, layer_precisions, written_by)
+        node = _node_of(layer, layer_precisions)
         if node is None:
             continue
         seen.add(node)
@@ -159,12 +149,10 @@ def _names(nodes: Sequence[Node]) -> str:
     return ", ".join(node.name for node in nodes[:_NODES_NAMED]) + more
 
 
-def _node_of(layer: Any, known: Mapping[str, str], written_by: Mapping[str, str]) -> str | None:
-    """The ONNX node of a layer: by its metadata, which the parser writes, by its name, which is made unique by a number; by what it writes
-    where it has neither."""
+def _node_of(layer: Any, known: Mapping[str, str]) -> str | None:
+    """The ONNX node of a layer: by its metadata, which the parser writes, or by its name, which is made unique by a number."""
     metadata = _METADATA.match(layer.metadata or "")
-    written = written_by.get(layer.get_output(0).name, "") if _kind(layer) in _NAMELESS else ""
-    for name in (metadata[1] if metadata else "", layer.name, written):
+    for name in (metadata[1] if metadata else "", layer.name):
         if name in known:
             return str(name)
     return None

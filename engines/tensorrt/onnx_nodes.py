@@ -12,26 +12,18 @@ from pathlib import Path
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MODEL_GRAPH, _GRAPH_NODE = 7, 1
-_NODE_INPUT, _NODE_OUTPUT, _NODE_NAME, _NODE_OPERATOR, _NODE_ATTRIBUTE = 1, 2, 3, 4, 5
+_NODE_INPUT, _NODE_NAME, _NODE_OPERATOR, _NODE_ATTRIBUTE = 1, 3, 4, 5
 _ATTRIBUTE_NAME, _ATTRIBUTE_STRING = 1, 4
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node of the main graph.
-
-    Attributes:
-        name, operator: as the file has them.
-        inputs: how many, without the empty names at the end.
-        texts: its text attributes.
-        output: the name of its first output.
-    """
+    """A node of the main graph; ``inputs`` counts them, without the empty names at the end; ``texts`` are its text attributes."""
 
     name: str
     operator: str
     inputs: int
     texts: dict[str, str] = field(default_factory=dict)
-    output: str = ""
 
 
 def read_nodes(path: Path) -> tuple[Node, ...]:
@@ -48,12 +40,10 @@ def read_nodes(path: Path) -> tuple[Node, ...]:
 
 
 def _node(data: memoryview) -> Node:
-    name, operator, inputs, outputs, texts = "", "", [""], [], {}
+    name, operator, inputs, texts = "", "", [""], {}
     for number, value in _fields(data):
         if number == _NODE_INPUT:
             inputs.append(_text(value))
-        elif number == _NODE_OUTPUT:
-            outputs.append(_text(value))
         elif number == _NODE_NAME:
             name = _text(value)
         elif number == _NODE_OPERATOR:
@@ -62,8 +52,7 @@ def _node(data: memoryview) -> Node:
             parts = dict(_fields(value))
             if _ATTRIBUTE_STRING in parts:
                 texts[_text(parts.get(_ATTRIBUTE_NAME, memoryview(b"")))] = _text(parts[_ATTRIBUTE_STRING])
-    last = max(i for i, tensor in enumerate(inputs) if tensor or i == 0)
-    return Node(name, operator, last, texts, outputs[0] if outputs else "")
+    return Node(name, operator, max(i for i, tensor in enumerate(inputs) if tensor or i == 0), texts)
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:

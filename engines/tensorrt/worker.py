@@ -22,7 +22,7 @@ from videoscene_rt.engines.plugin import Plugin
 from videoscene_rt.engines.tensorrt.capabilities import Capabilities, open_package
 from videoscene_rt.engines.tensorrt.files import write_whole
 from videoscene_rt.engines.tensorrt.log import make_log, reason
-from videoscene_rt.engines.tensorrt.network import parse, set_half, set_precisions, writers
+from videoscene_rt.engines.tensorrt.network import parse, set_half, set_precisions
 from videoscene_rt.engines.tensorrt.plugin import load_plugin
 from videoscene_rt.engines.tensorrt.progress import make_monitor
 from videoscene_rt.engines.tensorrt.request import Job
@@ -114,7 +114,7 @@ def configure(module: Any, can: Capabilities, builder: Any, network: Any, job: J
         set_half(module, network, job.half)
         if job.layer_precisions:
             config.set_flag(module.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
-            typed, missing = set_precisions(module, network, job.layer_precisions, writers(Path(job.onnx)))
+            typed, missing = set_precisions(module, network, job.layer_precisions)
             if missing:
                 events.message(
                     "INFO", f"no layer for {len(missing)} typed nodes (folded away): {', '.join(missing[:8])}"

@@ -95,7 +95,6 @@ def test_a_students_plan_attends_with_it(
     request = derived_student(bundle, plugin, tmp_path)
     result = build_plan(replace(request, level=level))
     assert len(result.tried) == 1
-    assert not [text for text in result.messages if "no layer for" in text and "LayerNormalization" in text]
     feed = random_inputs(bundle)
     backend = TensorRtBackend("tensorrt", {"student": request.out}, cuda)
     found = caller(backend, backend.load(bundle, "student"))(feed)

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from tests.engines.tensorrt.fakes import MODULE, Layer, Network, Tensor
 from videoscene_rt import BackendError
 from videoscene_rt.engines.tensorrt.capabilities import TENSORRT_8_6, TENSORRT_10, TENSORRT_RTX_1, Capabilities
-from videoscene_rt.engines.tensorrt.network import parse, set_half, set_precisions, writers
+from videoscene_rt.engines.tensorrt.network import parse, set_half, set_precisions
 
 LOG = SimpleNamespace(count=0, errors=lambda since: [])
 
@@ -140,7 +140,7 @@ def test_layers_are_typed_by_the_node_they_came_from() -> None:
         "attn/VideoSceneAttention": "fp16",
     }
     wanted |= {"shape": "fp16", "folded/Mul": "fp32"}
-    typed, missing = set_precisions(MODULE, Network(layers, [y]), wanted, {})
+    typed, missing = set_precisions(MODULE, Network(layers, [y]), wanted)
     assert {layer.name: (layer.precision, layer.output_types) for layer in layers if layer.precision} == {
         "to_q/MatMul": ("HALF", {0: "HALF"}),
         "to_q/MatMul_17": ("HALF", {0: "HALF"}),
@@ -149,23 +149,6 @@ def test_layers_are_typed_by_the_node_they_came_from() -> None:
     }
     assert typed == 4
     assert missing == ["folded/Mul"]
-
-
-def test_norms_which_the_parser_does_not_name_are_typed_by_what_they_write(tmp_path: Path) -> None:
-    norm = helper.make_node("LayerNormalization", ["x", "weight", "bias"], ["normed"], name="block/LayerNormalization")
-    path = write(tmp_path / "g.onnx", norm, helper.make_node("Relu", ["normed"], ["y"], name="block/Relu"))
-    x, scale, normed, y = (Tensor(name) for name in ("x", "scale", "normed", "y"))
-    layers = [
-        Layer("(Unnamed Layer* 0) [Shuffle]", "LayerType.SHUFFLE", [Tensor("weight")], [scale]),
-        Layer("(Unnamed Layer* 1) [Normalization]", "LayerType.NORMALIZATION", [x, scale], [normed]),
-        Layer("block/Relu", "LayerType.ACTIVATION", [normed], [y], "[ONNX Layer: block/Relu]"),
-        Layer("(Unnamed Layer* 3) [Shuffle]", "LayerType.SHUFFLE", [y], [Tensor("normed")]),
-        Layer("(Unnamed Layer* 4) [Normalization]", "LayerType.NORMALIZATION", [x, scale], [Tensor("unknown")]),
-    ]
-    wanted = {"block/LayerNormalization": "fp32", "block/Relu": "fp16"}
-    assert set_precisions(MODULE, Network(layers, [y]), wanted, writers(path)) == (2, [])
-    assert [layer.precision for layer in layers] == [None, "FLOAT", "HALF", None, None]
-    assert layers[1].output_types == {0: "FLOAT"}
 
 
 def test_caches_of_a_weakly_typed_network_become_fp16_and_dense() -> None:

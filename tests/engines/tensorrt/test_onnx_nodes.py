@@ -23,7 +23,6 @@ def reference(path: Path) -> tuple[Node, ...]:
             node.op_type,
             max((number for number, name in enumerate(node.input, 1) if name), default=0),
             {a.name: a.s.decode() for a in node.attribute if a.type == onnx.AttributeProto.STRING},
-            node.output[0],
         )
         for node in model.graph.node
     )
