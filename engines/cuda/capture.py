@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from videoscene_rt.engines.cuda.errors import first_line
 from videoscene_rt.engines.errors import BackendError
@@ -20,14 +20,12 @@ def capture(stream: CudaStream, enqueue: Callable[[], None], form: GraphForm = "
     Raises:
         BackendError: something in it cannot be captured, or not in that form; the streams are as before.
     """
-    from cuda.core.graph import GraphCompleteOptions
-
-    options = GraphCompleteOptions(device_launch=form == "device-launch")
     builder = stream.raw.create_graph_builder()
     try:
         builder.begin_building(mode="thread_local")
         enqueue()
-        graph = builder.end_building().complete(options)
+        ended = builder.end_building()
+        graph = ended.complete() if form == "plain" else ended.complete(_for_device_launches())
         graph.upload(stream.raw)
         stream.synchronize()
     except Exception as error:  # cuda.core's exceptions share no public base class
@@ -39,3 +37,10 @@ def capture(stream: CudaStream, enqueue: Callable[[], None], form: GraphForm = "
         graph.launch(onto.raw)
 
     return launch
+
+
+def _for_device_launches() -> Any:
+    """The options of such a graph; a cuda-core that knows none raises ImportError."""
+    from cuda.core.graph import GraphCompleteOptions
+
+    return GraphCompleteOptions(device_launch=True)
