@@ -22,7 +22,7 @@ LITTLE_MEMORY_S = 120
 
 
 def ended_by_a_library(ended: Ended) -> bool:
-    """Whether a native library ended the process: aborted with words of its own, or, about once in fifty times with 4 MiB, ONNX Runtime
+    """Whether a native library ended the process: aborted with words of its own, or, now and then with 4 MiB, ONNX Runtime
     1.32 read where nothing is while it made a session. The innermost Python frame is its own then."""
     innermost = next((line for line in ended.err.splitlines() if line.startswith('  File "')), "")
     fell = ended.code == -signal.SIGSEGV and "/onnxruntime/capi/" in innermost
