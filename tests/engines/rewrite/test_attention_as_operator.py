@@ -7,7 +7,6 @@ from pathlib import Path
 import onnx
 import pytest
 
-from tests.support.activations import record_rooms
 from tests.support.onnx_runs import distance, run_onnx
 from videoscene_rt.engines.activations import Activations
 from videoscene_rt.engines.bundle import Bundle
@@ -16,16 +15,6 @@ from videoscene_rt.engines.precision.source import load_source
 from videoscene_rt.engines.rewrite import NotApplicable, Rewrite, apply
 
 OPERATOR = Rewrite(name="attention_as_operator", version=1, graphs=("student",), backends=(), why="")
-
-
-@pytest.fixture(scope="module")
-def bundle(small_bundle: Path) -> Bundle:
-    return Bundle.open(small_bundle)
-
-
-@pytest.fixture(scope="module")
-def activations(bundle: Bundle) -> Activations:
-    return record_rooms(bundle.folder)
 
 
 @pytest.mark.parametrize(("precision", "limit"), [("fp32", 2e-6), ("fp16", 5e-3)])

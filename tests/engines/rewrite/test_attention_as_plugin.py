@@ -12,7 +12,6 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-from tests.support.activations import record_rooms
 from tests.support.attention_inside import expose, insides, reference, spelt, table, with_outputs
 from tests.support.onnx_runs import distance
 from videoscene_rt.engines.activations import Activations
@@ -36,16 +35,6 @@ class VideoSceneAttention(OpRun):  # type: ignore[misc]
         weights = np.exp(scores - scores.max(-1, keepdims=True))
         out = np.einsum("bhqk,bhkc->bhqc", weights / weights.sum(-1, keepdims=True), np.asarray(value, np.float64))
         return (out.astype(query.dtype),)
-
-
-@pytest.fixture(scope="module")
-def bundle(small_bundle: Path) -> Bundle:
-    return Bundle.open(small_bundle)
-
-
-@pytest.fixture(scope="module")
-def activations(bundle: Bundle) -> Activations:
-    return record_rooms(bundle.folder)
 
 
 @pytest.mark.parametrize(("precision", "limit"), [("fp32", 2e-6), ("fp16", 5e-3), ("int8", 5e-2)])

@@ -10,7 +10,6 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
-from tests.support.activations import record_rooms
 from tests.support.onnx_runs import worst
 from videoscene_rt.engines.activations import Activations
 from videoscene_rt.engines.bundle import Bundle
@@ -19,16 +18,6 @@ from videoscene_rt.engines.precision.source import load_source
 from videoscene_rt.engines.rewrite import NotApplicable, Rewrite, apply, holds_for_all, marks, rewrites_for
 
 TABLE = rewrites_for("student", "tensorrt")
-
-
-@pytest.fixture(scope="module")
-def bundle(small_bundle: Path) -> Bundle:
-    return Bundle.open(small_bundle)
-
-
-@pytest.fixture(scope="module")
-def activations(bundle: Bundle) -> Activations:
-    return record_rooms(bundle.folder)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from tests.support.activations import record_rooms
 from tests.support.onnx_runs import distance, run_onnx
 from videoscene_rt.engines.activations import Activations
 from videoscene_rt.engines.bundle import Bundle
@@ -19,16 +18,6 @@ from videoscene_rt.engines.precision.source import float_array
 from videoscene_rt.engines.rewrite.weights_as_inputs import WeightInput, share, weights_as_inputs
 
 BLOCK = "transformer.transformer_blocks.0."
-
-
-@pytest.fixture(scope="module")
-def bundle(small_bundle: Path) -> Bundle:
-    return Bundle.open(small_bundle)
-
-
-@pytest.fixture(scope="module")
-def activations(bundle: Bundle) -> Activations:
-    return record_rooms(bundle.folder)
 
 
 def weights_of(path: Path) -> dict[str, np.ndarray]:
