@@ -69,7 +69,7 @@ def run_soak(
         on_look()
 
     look()
-    while (left := settings.seconds - since()) > 0:
+    while (left := settings.seconds - log.seconds) > 0:
         turn_s = min(settings.every_s, left)
         if settings.rate_hz is None:
             _closed_turn(subject, turn_s, log, since(), clock)

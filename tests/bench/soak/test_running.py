@@ -80,6 +80,23 @@ def test_a_closed_loop_takes_the_time_and_looks_when_it_was_told_to() -> None:
     assert log.output.compared == 4
 
 
+def test_the_last_look_is_not_before_the_end() -> None:
+    """At 20 Hz and 0.5 s a turn the fourth one ends at 1.96 s; its look, 50 ms long, ends after the 2 s: it is not the last."""
+    machine, log = Machine(10), Log()
+
+    def device_free() -> None:
+        machine.now += 50_000_000
+
+    run_soak(
+        Subject(machine.run, None, lambda: [{"frames": "a"}], device_free),
+        settings(2.0, 0.5, 20.0),
+        log,
+        clock=machine.clock,
+        sleep=machine.sleep,
+    )
+    assert 2.0 <= log.seconds < 2.1
+
+
 def test_minutes() -> None:
     """30 s turns of steps of 1, 2, 3, 4 ms: two minutes of two turns; what began at 90 s is of the second."""
     log = Log()
