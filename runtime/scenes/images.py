@@ -18,6 +18,10 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM", "TIFF")
 MAX_PIXELS = 2**26
 """Most pixels of an image (8192×8192)."""
 
+_LEVELS = 2**8
+_ORIENTATION, _BITS, _SAMPLE_FORMAT, _UNSIGNED = 0x0112, 258, 339, 1
+"""TIFF's tags (TIFF 6.0, sections 8 and 19), the first one EXIF's as well; a sample format of 1 is unsigned."""
+
 _TO_RGB = {"RGB", "RGBA", "RGBX", "L", "LA", "1", "P", "PA", "YCbCr"}
 
 
@@ -37,8 +41,9 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
     try:
         with Image.open(path, formats=FORMATS) as image:
             _check(path, image)
+            stored = _as_stored(image)
             # A palette's transparency is dropped like any alpha, which Pillow does without a warning through RGBA.
-            plain = image.convert("RGBA") if image.mode in ("P", "PA") else image
+            plain = stored.convert("RGBA") if stored.mode in ("P", "PA") else stored
             return np.array(plain.convert("RGB"), dtype=np.uint8)
     except InputError:
         raise
@@ -62,9 +67,44 @@ def _check(path: Path, image: Any) -> None:
     checked_side(str(path), width, height)
     if width * height > MAX_PIXELS:
         raise InputError(f"{path}: {width}×{height} px; the limit is {MAX_PIXELS:,} pixels")
-    # Pillow opens 16-bit colour PNG and TIFF as "RGB" and cuts the low byte; only the raw mode tells.
-    raw_modes = [str(tile[3]) for tile in image.tile]
-    if image.mode.startswith(("I", "F")) or any(";16" in raw_mode for raw_mode in raw_modes):
+    if image.mode.startswith(("I", "F")) or _most_levels(image) > _LEVELS:
         raise InputError(f"{path}: more than 8 bits a channel", "convert it to 8-bit RGB")
+    if image.format == "TIFF" and set(image.tag_v2.get(_SAMPLE_FORMAT, (_UNSIGNED,))) != {_UNSIGNED}:
+        raise InputError(f"{path}: its values have a sign or a fraction", "convert it to 8-bit RGB")
     if image.mode not in _TO_RGB:
         raise InputError(f"{path}: colour mode {image.mode}", "convert it to 8-bit RGB")
+
+
+def _most_levels(image: Any) -> int:
+    """How many levels a channel has at most. Pillow opens 16-bit colour as "RGB" and cuts the low byte, or takes it for a pixel."""
+    if image.format == "TIFF":
+        return int(2 ** max(image.tag_v2.get(_BITS, (1,))))
+    found = 2
+    for tile in image.tile:
+        words = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        if any(";16" in str(word) for word in words):  # of a PNG the raw mode tells,
+            found = 2**16
+        if image.format == "PPM":  # of a PPM its largest value
+            found = max(found, *(word + 1 for word in words if isinstance(word, int)), 0)
+    return found
+
+
+def _as_stored(image: Any) -> Any:
+    """The picture, decoded, its pixels where the file has them: of a TIFF alone Pillow applies the orientation, and it is undone."""
+    from PIL.Image import Transpose
+
+    undone = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_90,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_270,
+    }
+    if image.format != "TIFF":
+        return image
+    way = undone.get(image.getexif().get(_ORIENTATION, 1))
+    image.load()
+    applied = _ORIENTATION not in image.getexif()
+    return image.transpose(way) if way is not None and applied else image

@@ -30,6 +30,25 @@ def _png(width: int, height: int, depth: int = 8, colour_type: int = 2, rows: by
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
+def _tiff(height: int, width: int, channels: int, bits: int, sample_format: int) -> bytes:
+    """A TIFF by hand: one plane of random values after the other."""
+    plane = height * width * bits // 8
+    data = np.random.default_rng(0).integers(0, 256, plane * channels, np.uint8).tobytes()
+    places, end = [8 + plane * i for i in range(channels)], 8 + len(data)
+    entries, beyond = b"", b""
+    for tag, values in (
+        (256, [width]), (257, [height]), (258, [bits] * channels), (259, [1]), (262, [2 if channels == 3 else 1]), (273, places),
+        (277, [channels]), (278, [height]), (279, [plane] * channels), (284, [2]), (339, [sample_format] * channels),
+    ):  # fmt: skip
+        kind, letter = (4, "I") if tag in (273, 279) else (3, "H")
+        packed = struct.pack(f"<{len(values)}{letter}", *values)
+        if len(packed) > 4:
+            packed, beyond = struct.pack("<I", end + len(beyond)), beyond + packed.ljust(12, b"\0")
+        entries += struct.pack("<HHI", tag, kind, len(values)) + packed.ljust(4, b"\0")
+    directory = struct.pack("<H", len(entries) // 12) + entries + b"\0\0\0\0"
+    return b"II*\0" + struct.pack("<I", end + len(beyond)) + data + beyond + directory
+
+
 def _encoded(image: Image.Image, kind: str, **options: object) -> bytes:
     file = io.BytesIO()
     image.save(file, format=kind, **options)  # type: ignore[arg-type]
@@ -78,6 +97,13 @@ def test_exif_orientation_is_not_applied(tmp_path: Path) -> None:
     assert read.shape == (20, 30, 3)
 
 
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_nor_is_that_of_a_tiff(tmp_path: Path, orientation: int, compression: str) -> None:
+    data = _encoded(Image.fromarray(_PIXELS), "TIFF", tiffinfo={0x0112: orientation}, compression=compression)
+    assert np.array_equal(_read(tmp_path, data, "turned.tiff"), _PIXELS)
+
+
 @pytest.mark.parametrize(
     ("width", "height", "words"),
     [
@@ -102,6 +128,29 @@ def test_16_bits_are_refused(tmp_path: Path, colour_type: int, channels: int) ->
     rows = (b"\0" + b"\x12\x34" * 20 * channels) * 20
     with pytest.raises(InputError, match="more than 8 bits"):
         _read(tmp_path, _png(20, 20, 16, colour_type, rows))
+
+
+@pytest.mark.parametrize("levels", [257, 1000, 2**16])
+def test_so_are_they_in_a_ppm(tmp_path: Path, levels: int) -> None:
+    deep = np.random.default_rng(0).integers(0, levels, (20, 30, 3))
+    header = b"\n30 20\n%d\n" % (levels - 1)
+    for kind, data in ((b"P6", deep.astype(">u2").tobytes()), (b"P3", " ".join(map(str, deep.ravel())).encode())):
+        with pytest.raises(InputError, match="more than 8 bits"):
+            _read(tmp_path, kind + header + data, "deep.ppm")
+
+
+@pytest.mark.parametrize(("bits", "sample_format", "words"), [(16, 1, "more than 8 bits"), (8, 2, "a sign")])
+def test_so_are_they_in_a_tiff_of_planes_and_values_with_a_sign(
+    tmp_path: Path, bits: int, sample_format: int, words: str
+) -> None:
+    channels = 3 if bits == 16 else 1
+    with pytest.raises(InputError, match=words):
+        _read(tmp_path, _tiff(20, 30, channels, bits, sample_format), "deep.tiff")
+
+
+def test_a_wide_bitmap_is_read(tmp_path: Path) -> None:
+    wide = np.tile(_PIXELS, (1, 40, 1))
+    assert np.array_equal(_read(tmp_path, _encoded(Image.fromarray(wide), "BMP")), wide)
 
 
 def test_other_colour_modes_are_refused(tmp_path: Path) -> None:
