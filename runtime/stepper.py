@@ -13,7 +13,7 @@ from videoscene_rt.asked import Asked, Begun
 from videoscene_rt.chain.arrays import taken
 from videoscene_rt.chain.chain import Chain
 from videoscene_rt.chain.finite import check_finite
-from videoscene_rt.chain.given import given_inputs
+from videoscene_rt.chain.given import check_count, given_inputs
 from videoscene_rt.chain.noise import NoiseMode, checked_seed, draw_noise
 from videoscene_rt.collect import Collector
 from videoscene_rt.counters import Tally
@@ -107,6 +107,7 @@ class Stepper:
                     name: taken(chain.device, chain.plan.buffer(name), array, chain.uploads.stream.handle)
                     for name, array in inputs.items()
                 }
+                check_count(arrays, self._preset.max_points if "xyz" in chain.bound else chain.uploads.rows("xyz"))
                 check_finite(arrays)
                 if seed is not None:
                     self._draw(seed)  # after everything was checked: a refused step leaves the noise as it was

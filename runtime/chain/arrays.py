@@ -15,6 +15,9 @@ from videoscene_rt.engines.errors import InputError
 _ON_DEVICE = (2, 13)
 """kDLCUDA and kDLCUDAManaged (dlpack.h)."""
 
+CLOUD = ("xyz", "rgb")
+"""Inputs of which only the first ``num_points`` rows are read: the only ones that may be shorter than their buffers."""
+
 Given = npt.NDArray[Any] | TensorView
 
 
@@ -26,7 +29,8 @@ def taken(device: Device, buffer: Buffer, array: Any, stream: int, whole: bool =
         buffer: what it is for.
         array: NumPy's, or anything that speaks DLPack or the CUDA array interface.
         stream: the handle of the stream that will read a device array.
-        whole: it is to be bound: the first axis must have its full length, and nothing may be copied. Else it may be shorter.
+        whole: it is to be bound: the first axis must have its full length, and nothing may be copied. Else that of a cloud may be
+            shorter.
 
     Raises:
         InputError: dtype, shape or place do not fit, or it is not contiguous.
@@ -48,7 +52,9 @@ def taken(device: Device, buffer: Buffer, array: Any, stream: int, whole: bool =
             raise InputError(f"{buffer.name} is not contiguous", "copy it first: numpy.ascontiguousarray")
         dtype = found.dtype.name
     shape = tuple(found.shape)
-    fits = shape == buffer.shape or (not whole and shape[1:] == buffer.shape[1:] and shape[:1] <= buffer.shape[:1])
+    fits = shape == buffer.shape
+    if buffer.name in CLOUD and not whole:
+        fits = shape[1:] == buffer.shape[1:] and shape[:1] <= buffer.shape[:1]
     if dtype != buffer.dtype or not fits or len(shape) != len(buffer.shape):
         wanted = f"{buffer.dtype}{list(buffer.shape)}"
         raise InputError(f"{buffer.name} is {wanted}, not {dtype}{list(shape)}")

@@ -6,11 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from videoscene_rt.chain.arrays import Given
+from videoscene_rt.chain.arrays import CLOUD, Given
 from videoscene_rt.engines.errors import InputError
-
-CLOUD = ("xyz", "rgb")
-"""Inputs of which only the first ``num_points`` rows are read."""
 
 
 def check_finite(arrays: Mapping[str, Given]) -> None:

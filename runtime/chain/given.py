@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from videoscene_rt.chain.arrays import CLOUD, Given
 from videoscene_rt.chain.description import ChainPlan
 from videoscene_rt.chain.scene_inputs import scene_inputs
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.preset import Preset
 from videoscene_rt.scenes.scene import Scene
-
-_CLOUD = ("xyz", "rgb")
 
 
 def given_inputs(
@@ -51,21 +50,39 @@ def given_inputs(
     return found
 
 
+def check_count(arrays: Mapping[str, Given], held: int) -> None:
+    """Refuse a number of points that reaches beyond the cloud, where the host knows it: behind it lie the points of other clouds.
+
+    Args:
+        arrays: by input.
+        held: rows of the cloud that is there, if none is given.
+
+    Raises:
+        InputError: names the number and the rows.
+    """
+    count, cloud = arrays.get("num_points"), arrays.get(CLOUD[0])
+    if isinstance(count, np.ndarray):
+        _check_count(int(count[0]), held if cloud is None else int(cloud.shape[0]))
+
+
+def _check_count(count: int, rows: int) -> None:
+    if not 0 <= count <= rows:
+        raise InputError(f"num_points is {count:,}; here it is from 0 to {rows:,}")
+
+
 def _tensors(given: dict[str, Any], preset: Preset, plan: ChainPlan) -> dict[str, Any]:
     known = [buffer.name for buffer in plan.of_role("input")]
     unknown = [str(name) for name in given if name not in known]
     if unknown:
         raise InputError(f"the chain has no input {unknown[0]!r}", f"it has {', '.join(known)}")
-    rows = {name: int(given[name].shape[0]) for name in _CLOUD if hasattr(given.get(name), "shape")}
-    if len(set(rows.values())) > 1 or (rows and len(rows) < len(_CLOUD)):
+    rows = {name: int(given[name].shape[0]) for name in CLOUD if hasattr(given.get(name), "shape")}
+    if len(set(rows.values())) > 1 or (rows and len(rows) < len(CLOUD)):
         raise InputError(f"xyz and rgb belong together and are equally long: {rows}")
     if rows and "num_points" not in given:
         given["num_points"] = rows["xyz"]
     count = given.get("num_points")
     if isinstance(count, (int, np.integer)) and not isinstance(count, bool):
-        limit = min(rows.get("xyz", preset.max_points), preset.max_points)
-        if not 0 <= count <= limit:
-            raise InputError(f"num_points is {count:,}; here it is from 0 to {limit:,}")
+        _check_count(int(count), min(rows.get("xyz", preset.max_points), preset.max_points))
         given["num_points"] = np.array([count], np.int32)
     if max(rows.values(), default=0) > preset.max_points:
         raise InputError(

@@ -53,6 +53,10 @@ class Uploader:
         if after is not None:
             self._device.order(self.stream.handle, before=after)
 
+    def rows(self, name: str) -> int:
+        """Rows of an input that the pipeline was last given; all of them where it never was."""
+        return (self._latest.get(name) or self._slots[0].inputs[name]).rows
+
     def nonfinite(self, slot: Slot) -> dict[str, int]:
         """By input that was given on the device, how many of its values are not finite, where any is not; when it has been rendered."""
         return {} if self._watch is None else self._watch.found(slot.number)

@@ -1,0 +1,58 @@
+"""Rows that nobody gave are never read: of a cloud the number of points says how many there are, and all else is given whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.scenes import scene
+from videoscene_rt import InputError, Pipeline
+from videoscene_rt.chain.scene_inputs import scene_inputs
+
+
+@pytest.fixture(scope="module")
+def pipeline(small_bundle: Path) -> Pipeline:
+    return Pipeline.load(small_bundle)
+
+
+@pytest.fixture
+def tensors(pipeline: Pipeline) -> dict[str, Any]:
+    """A cloud of 500 points, given after one of 2,000."""
+    pipeline.step(scene(seed=1))
+    whole = scene_inputs(scene(seed=2), pipeline.preset)
+    return {**whole, "xyz": whole["xyz"][:500], "rgb": whole["rgb"][:500], "num_points": np.array([500], np.int32)}
+
+
+@pytest.mark.parametrize("count", [501, 2000, 2**31 - 1, -1])
+def test_a_number_of_points_beyond_the_cloud_is_refused_as_an_array_too(
+    pipeline: Pipeline, tensors: dict[str, Any], count: int
+) -> None:
+    expected = pipeline.step(tensors).copy()
+    for given in (np.array([count], np.int32), count):
+        with pytest.raises(InputError, match=rf"^num_points is {count:,}; here it is from 0 to 500"):
+            pipeline.step({**tensors, "num_points": given})
+        with pytest.raises(InputError, match=rf"^num_points is {count:,}; here it is from 0 to"):
+            pipeline.step({"num_points": given})
+    again = pipeline.step({"num_points": 500})
+    assert np.array_equal(again.coarse, expected.coarse)
+    assert np.array_equal(again.frames, expected.frames)
+    assert again.step.number == expected.step.number + 1
+
+
+def test_fewer_points_than_there_are_and_none_are_taken(pipeline: Pipeline, tensors: dict[str, Any]) -> None:
+    fewer = pipeline.step({**tensors, "num_points": np.array([499], np.int32)}).copy()
+    assert np.array_equal(pipeline.step({"num_points": 499}).coarse, fewer.coarse)
+    assert pipeline.step({"num_points": 0}).hole_mask.all()
+    assert not pipeline.step({"num_points": 500}).hole_mask.all()
+
+
+@pytest.mark.parametrize("name", ["images", "world_to_camera", "intrinsics", "num_points"])
+def test_all_but_the_cloud_is_given_whole(pipeline: Pipeline, tensors: dict[str, Any], name: str) -> None:
+    expected = pipeline.step(tensors).copy()
+    for rows in (0, len(tensors[name]) - 1):
+        with pytest.raises(InputError, match=rf"^{name} is .*, not "):
+            pipeline.step({**tensors, name: tensors[name][:rows]})
+    assert np.array_equal(pipeline.step({}).frames, expected.frames)
