@@ -16,6 +16,8 @@ Precision = Literal["fp32", "fp16", "int8"]
 DEFAULT_LEVEL = 3
 """The builder's own default optimization level, in every version."""
 _LEVELS = range(6)
+MOST_WORKSPACE_MIB = 1 << 24
+"""16 TiB: in bytes it still is a number that every version takes."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ class PlanRequest:
             raise InputError(f"precision must be one of {', '.join(get_args(Precision))}, not {self.precision!r}")
         if self.level is not None and self.level not in _LEVELS:
             raise InputError(f"the builder's level must be {_LEVELS[0]} to {_LEVELS[-1]}, not {self.level}")
-        if self.workspace_mib is not None and self.workspace_mib < 1:
-            raise InputError(f"the workspace must be at least 1 MiB, not {self.workspace_mib}")
+        if self.workspace_mib is not None and not 1 <= self.workspace_mib <= MOST_WORKSPACE_MIB:
+            raise InputError(f"the workspace must be 1 to {MOST_WORKSPACE_MIB} MiB, not {self.workspace_mib}")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ Line = Callable[[str], None]
 
 WORKER = (sys.executable, "-m", "videoscene_rt.engines.tensorrt.worker")
 _LOG = logging.getLogger(__name__)
+_OTHERWISE = "try another --level or --workspace, another version of it, or onnxruntime"
 
 
 def build_plan(
@@ -34,14 +35,13 @@ def build_plan(
     Args:
         request: what to build.
         on_progress: called with a phase and the fraction of it that is done, every second or so; what it raises ends the builder.
-        on_line: called with one line for each death of the builder; otherwise the logger of this module gets it.
+        on_line: called with one line for each death of the builder, which the logger of this module gets as well.
         worker: the command that builds; a job's path and the number of a pipe are added to it.
 
     Raises:
         BuilderError: the parser or builder refuses (not tried again), was killed, or died in every attempt. Exit code 3.
     """
     start = time.perf_counter()
-    tell = on_line or _LOG.warning
     tried: list[Tried] = []
     heard = Heard()
     steps = attempts(request.package, request.level)
@@ -52,7 +52,10 @@ def build_plan(
         if not death:
             return _result(request, heard, tried, time.perf_counter() - start)
         more = f"; next: {_spelt(steps[number + 1])}" if number + 1 < len(steps) else ""
-        tell(f"the {request.package} builder died on {request.onnx.name}: {death}; {_spelt(attempt)}{more}")
+        line = f"the {request.package} builder died on {request.onnx.name}: {death}; {_spelt(attempt)}{more}"
+        _LOG.warning("%s", line)
+        if on_line is not None:
+            on_line(line)
     raise BuilderError(
         f"{request.package} cannot build {request.onnx.name}: its builder died in each of {len(steps)} attempts; "
         f"the last time of {heard.death}",
@@ -79,17 +82,19 @@ def _result(request: PlanRequest, heard: Heard, tried: list[Tried], seconds: flo
 def _refusal(request: PlanRequest, heard: Heard, tried: tuple[Tried, ...]) -> BuilderError:
     name = request.onnx.name
     if heard.error is not None:
-        problem, remedy = f"cannot build {name}: {heard.error.get('problem')}", heard.error.get("remedy")
+        problem, remedy = f"cannot build {name}: {heard.error.get('problem')}", heard.error.get("remedy") or _OTHERWISE
     elif heard.code < 0:
         killer = signal_name(-heard.code)
         problem = f"the {request.package} builder was killed ({killer}) while it built {name}"
         remedy = (
-            "the machine may be out of memory: free some, or use a smaller --workspace" if killer == "SIGKILL" else None
+            "the machine may be out of memory: free some, or use a smaller --workspace"
+            if killer == "SIGKILL"
+            else "build again: what is whole is kept"
         )
     else:
         words = " ".join(heard.output.split())[-300:] or "it said nothing"
         problem = f"the {request.package} builder ended with code {heard.code} and without a plan for {name}: {words}"
-        remedy = None
+        remedy = _OTHERWISE
     return BuilderError(problem, remedy, messages=heard.texts, tried=tried)
 
 

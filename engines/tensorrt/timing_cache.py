@@ -18,10 +18,16 @@ def load_timings(config: Any, path: Path) -> str:
     Returns:
         A line about a file that is not used, or "".
     """
-    with _locked(path):
-        cache = _read(config, path)
-    problem = "" if cache is not None else f"timing cache {path} is not usable and is written anew"
-    config.set_timing_cache(cache if cache is not None else config.create_timing_cache(b""), False)
+    problem = f"timing cache {path} is not usable and is written anew"
+    try:
+        with _locked(path):
+            cache = _read(config, path)
+    except OSError as error:
+        cache, problem = None, f"timing cache {path} cannot be read: {error.strerror or error}"
+    # It takes none that was made by another CUDA, or on another GPU, than it says.
+    if cache is not None and config.set_timing_cache(cache, False):
+        return ""
+    config.set_timing_cache(config.create_timing_cache(b""), False)
     return problem
 
 

@@ -14,6 +14,7 @@ import resource
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 from typing import IO, Any
 
@@ -86,7 +87,10 @@ def build(job: Job, events: Events) -> dict[str, Any]:
     events.progress("writing", 0.0)
     write_whole(Path(job.out), plan)
     if can.timing_cache and job.timing_cache:
-        save_timings(config, Path(job.timing_cache))
+        try:
+            save_timings(config, Path(job.timing_cache))
+        except OSError as error:  # the plan is whole all the same
+            events.message("WARNING", f"timing cache {job.timing_cache} is not kept: {error.strerror or error}")
     return {"bytes": plan.nbytes, "version": version, "layers": network.num_layers, "typed": typed}
 
 
@@ -147,7 +151,21 @@ def main(arguments: list[str]) -> int:
     except VsrtError as error:
         events.send("error", {"problem": error.problem, "remedy": error.remedy})
         return 3
+    except (
+        Exception
+    ) as error:  # of the bindings, or a full disk: one line for whoever waits, the rest on standard error
+        traceback.print_exc()
+        events.send("error", {"problem": f"{job.package}: {_said(error)}", "remedy": None})
+        return 3
     return 0
+
+
+def _said(error: Exception) -> str:
+    """An exception in one line; of the bindings' many lines about arguments the first."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror or error}"
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}".removesuffix(": ")
 
 
 if __name__ == "__main__":

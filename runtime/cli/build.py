@@ -31,7 +31,8 @@ def build(
         typer.Option(help="A scene folder to calibrate and gate on; once for each. Built-in rooms fill up to three."),
     ] = None,
     workspace: Annotated[
-        int | None, typer.Option(min=1, metavar="MIB", help="The most scratch memory a TensorRT layer may take.")
+        int | None,
+        typer.Option(min=1, max=1 << 24, metavar="MIB", help="The most scratch memory a TensorRT layer may take."),
     ] = None,
     level: Annotated[int | None, typer.Option(min=0, max=5, help="TensorRT's builder optimization level.")] = None,
     plugin: Annotated[

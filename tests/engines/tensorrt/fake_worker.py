@@ -55,8 +55,13 @@ elif mode == "refuses":
         {"problem": "tensorrt 8.6.1: its parser refuses it: no importer for Frobnicate", "remedy": "do without"},
     )
     sys.exit(3)
+elif mode == "refuses without help":
+    send("error", {"problem": "tensorrt 8.6.1: its builder fails: no tactics", "remedy": None})
+    sys.exit(3)
 elif mode == "killed":
     os.kill(os.getpid(), signal.SIGKILL)
+elif mode == "terminated":
+    os.kill(os.getpid(), signal.SIGTERM)
 elif mode == "garbage":
     os.write(
         events_fd,

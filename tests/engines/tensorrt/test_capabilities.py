@@ -108,7 +108,8 @@ def _spelt(value: object) -> str:
         ({"package": "onnxruntime"}, "no package 'onnxruntime'"),
         ({"precision": "fp8"}, "not 'fp8'"),
         ({"level": 6}, "0 to 5, not 6"),
-        ({"workspace_mib": 0}, "at least 1 MiB"),
+        ({"workspace_mib": 0}, "workspace must be 1 to 16777216 MiB, not 0"),
+        ({"workspace_mib": 1 << 44}, "workspace must be 1 to 16777216 MiB"),
     ],
 )
 def test_requests_that_cannot_be(wrong: dict[str, object], words: str, tmp_path: Path) -> None:

@@ -64,7 +64,9 @@ def test_a_plan_is_built_at_the_first_attempt(request_: PlanRequest, tmp_path: P
     assert set(progress) - {("starting", 0.0)} == {("building", 0.5)}
 
 
-def test_a_crash_is_told_and_answered_with_the_next_attempt(request_: PlanRequest, tmp_path: Path) -> None:
+def test_a_crash_is_told_and_answered_with_the_next_attempt(
+    request_: PlanRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     lines: list[str] = []
     result = build_plan(request_, on_line=lines.append, worker=worker("dies once", tmp_path))
     assert request_.out.read_bytes() == b"a plan"
@@ -72,6 +74,7 @@ def test_a_crash_is_told_and_answered_with_the_next_attempt(request_: PlanReques
     assert len(lines) == 1
     assert "SIGSEGV" in lines[0]
     assert "something" in lines[0]
+    assert caplog.messages == lines, "whoever builds sees it, whatever the caller keeps of it"
     assert result.attempt == {"tactic_sources": ["JIT_CONVOLUTIONS"], "level": 3}
     assert [tried.outcome.split(":")[0] for tried in result.tried] == ["died", "built"]
     first, second = runs(tmp_path)
@@ -115,16 +118,21 @@ def test_a_refusal_is_told_and_not_tried_again(request_: PlanRequest, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("mode", "words"),
+    ("mode", "words", "remedy"),
     [
-        ("killed", "was killed .SIGKILL."),
-        ("garbage", "ended with code 5 and without a plan.*terminate called"),
-        ("claims", "ended with code 0 and without a plan"),
+        ("killed", "was killed .SIGKILL.", "out of memory"),
+        ("terminated", "was killed .SIGTERM.", "build again"),
+        ("garbage", "ended with code 5 and without a plan.*terminate called", "--level"),
+        ("claims", "ended with code 0 and without a plan", "--level"),
+        ("refuses without help", "its builder fails: no tactics", "--workspace"),
     ],
 )
-def test_a_builder_that_ends_without_a_plan(mode: str, words: str, request_: PlanRequest, tmp_path: Path) -> None:
-    with pytest.raises(BuilderError, match=words):
+def test_a_builder_that_ends_without_a_plan(
+    mode: str, words: str, remedy: str, request_: PlanRequest, tmp_path: Path
+) -> None:
+    with pytest.raises(BuilderError, match=words) as error:
         build_plan(request_, lambda *_: None, worker=worker(mode, tmp_path))
+    assert remedy in (error.value.remedy or "")
     assert len(runs(tmp_path)) == 1
     assert left(request_) == []
 

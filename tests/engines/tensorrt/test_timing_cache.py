@@ -8,6 +8,9 @@ from typing import Any
 
 from videoscene_rt.engines.tensorrt.timing_cache import load_timings, save_timings
 
+OTHER = "another CUDA's"
+"""A timing that no builder takes."""
+
 
 class Cache:
     """An ITimingCache: timings by tactic, as JSON."""
@@ -19,6 +22,8 @@ class Cache:
         return json.dumps(self.timings).encode()
 
     def combine(self, other: Cache, ignore_mismatch: bool) -> bool:
+        if OTHER in self.timings:
+            return False
         self.timings |= other.timings
         return True
 
@@ -36,6 +41,8 @@ class Config:
 
     def set_timing_cache(self, cache: Cache, ignore_mismatch: bool) -> bool:
         assert ignore_mismatch is False
+        if OTHER in cache.timings:
+            return False
         self.cache = cache
         return True
 
@@ -66,3 +73,23 @@ def test_a_file_that_is_no_cache_is_told_and_replaced(tmp_path: Path) -> None:
     config.cache.timings["a"] = 1.0
     save_timings(config, path)
     assert json.loads(path.read_bytes()) == {"a": 1.0}
+
+
+def test_timings_that_the_builder_does_not_take_are_told_and_replaced(tmp_path: Path) -> None:
+    """It answers False, and without a cache of its own it would never keep one again."""
+    path = tmp_path / "timings"
+    path.write_text(json.dumps({OTHER: 1.0}))
+    config = Config()
+    assert "timings is not usable" in load_timings(config, path)
+    config.cache.timings["a"] = 1.0
+    save_timings(config, path)
+    assert json.loads(path.read_bytes()) == {"a": 1.0}
+    assert load_timings(Config(), path) == ""
+
+
+def test_timings_that_cannot_be_read_do_not_end_the_build(tmp_path: Path) -> None:
+    path = tmp_path / "timings"
+    path.mkdir()
+    config = Config()
+    assert "timings cannot be read: Is a directory" in load_timings(config, path)
+    assert config.cache.timings == {}

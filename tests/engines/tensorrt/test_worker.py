@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.engines.tensorrt.fakes import Layer, Network, Tensor
+from videoscene_rt.engines.tensorrt import worker
 from videoscene_rt.engines.tensorrt.capabilities import TENSORRT_8_6, TENSORRT_10, TENSORRT_RTX_1, Capabilities
 from videoscene_rt.engines.tensorrt.request import Job
 from videoscene_rt.engines.tensorrt.worker import configure
@@ -120,3 +123,58 @@ def test_8_6_alone_is_told_the_types_of_caches(can: Capabilities, dtype: str) ->
     network = Network([], [Tensor("y")], [Tensor("x"), cache])
     configure(MODULE, can, SimpleNamespace(create_builder_config=Config), network, job, Events())  # type: ignore[arg-type]
     assert cache.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (OSError(28, "No space left on device", "/d/plan"), "tensorrt: /d/plan: No space left on device"),
+        (
+            TypeError("set_memory_pool_limit(): incompatible function arguments.\n    1. (self: x, y: z) -> None"),
+            "tensorrt: TypeError: set_memory_pool_limit(): incompatible function arguments.",
+        ),
+        (MemoryError(), "tensorrt: MemoryError"),
+    ],
+)
+def test_whatever_is_raised_is_told_in_one_line(
+    error: Exception,
+    problem: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fails(job: Job, events: object) -> None:
+        raise error
+
+    monkeypatch.setattr(worker, "build", fails)
+    monkeypatch.setattr(worker, "_live_and_die_quietly", lambda parent: None)
+    Job("g.onnx", "plan", "tensorrt", "fp16", {}, 64, 2, None, None).write(tmp_path / "job.json")
+    assert worker.main([str(tmp_path / "job.json")]) == 3
+    told = capsys.readouterr()
+    assert json.loads(told.out) == {"error": {"problem": problem, "remedy": None}}
+    assert "Traceback" in told.err, "for who looks closer"
+
+
+def test_a_timing_cache_that_cannot_be_kept_does_not_cost_the_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Plan(bytes):
+        nbytes = 6
+
+    log = SimpleNamespace(count=0)
+    module = SimpleNamespace(__version__="8.6.1", Builder=lambda log: builder)
+    builder = SimpleNamespace(build_serialized_network=lambda network, config: Plan(b"a plan"))
+
+    def full(config: object, path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(worker, "open_package", lambda package: (module, TENSORRT_8_6))
+    monkeypatch.setattr(worker, "make_log", lambda module, tell: log)
+    monkeypatch.setattr(worker, "parse", lambda *_: SimpleNamespace(num_layers=1))
+    monkeypatch.setattr(worker, "configure", lambda *_: (None, 0))
+    monkeypatch.setattr(worker, "save_timings", full)
+    job = Job("g.onnx", str(tmp_path / "plan"), "tensorrt", "fp16", {}, None, 3, [], str(tmp_path / "timings"))
+    events = Events()
+    assert worker.build(job, events)["bytes"] == 6  # type: ignore[arg-type]
+    assert (tmp_path / "plan").read_bytes() == b"a plan"
+    assert any("is not kept: No space left on device" in text for _, text in events.heard)
