@@ -10,6 +10,7 @@ from importlib import metadata
 
 from pydantic import BaseModel, ConfigDict
 
+from videoscene_rt.bench.which_gpu import which_gpu
 from videoscene_rt.machine import gpus, machine
 
 _TIMEOUT_S = 20
@@ -41,7 +42,7 @@ class Host(_Data):
 
 
 class GpuFacts(_Data):
-    """The first NVIDIA GPU, in nvidia-smi's words."""
+    """The GPU that CUDA shows this process first, in nvidia-smi's words; ``count`` is of the machine."""
 
     name: str
     driver: str | None
@@ -51,7 +52,7 @@ class GpuFacts(_Data):
 
 
 class GpuState(_Data):
-    """The first GPU at one moment; None where nvidia-smi does not say. ``throttle_reasons`` is its bit mask, "0x…"."""
+    """That GPU at one moment; None where nvidia-smi does not say. ``throttle_reasons`` is its bit mask, "0x…"."""
 
     sm_clock_mhz: float | None = None
     memory_clock_mhz: float | None = None
@@ -73,11 +74,11 @@ def host() -> Host:
 
 
 def gpu() -> GpuFacts | None:
-    """The first GPU that nvidia-smi lists; None without one."""
+    """The GPU that CUDA shows this process first; None where nvidia-smi lists none."""
     found = gpus().found
     if not found:
         return None
-    first = found[0]
+    first = found[min(which_gpu(), len(found) - 1)]
     return GpuFacts(
         name=first.name,
         driver=first.driver,
@@ -88,10 +89,15 @@ def gpu() -> GpuFacts | None:
 
 
 def gpu_state() -> GpuState | None:
-    """Clocks, temperature and power of the first GPU now; None where nvidia-smi is not there or fails. Takes some milliseconds."""
+    """Clocks, temperature and power of that GPU now; None where nvidia-smi is not there or fails. Takes some milliseconds."""
     if shutil.which("nvidia-smi") is None:
         return None
-    command = ("nvidia-smi", "--id=0", f"--query-gpu={','.join(_STATE.values())}", "--format=csv,noheader,nounits")
+    command = (
+        "nvidia-smi",
+        f"--id={which_gpu()}",
+        f"--query-gpu={','.join(_STATE.values())}",
+        "--format=csv,noheader,nounits",
+    )
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from videoscene_rt.bench.beside.facts import Moment
 from videoscene_rt.bench.beside.throttling import reasons
+from videoscene_rt.bench.which_gpu import which_gpu
 
 FIELDS = {
     "clock_mhz": "clocks.sm",
@@ -19,9 +20,9 @@ FIELDS = {
 
 
 def command(interval_ms: int) -> tuple[str, ...]:
-    """The command that prints a line every so many milliseconds, of the first GPU."""
+    """The command that prints a line every so many milliseconds, of the GPU that CUDA shows this process first."""
     return (
-        "nvidia-smi", "--id=0", f"--query-gpu={','.join(FIELDS.values())}", "--format=csv,noheader,nounits",
+        "nvidia-smi", f"--id={which_gpu()}", f"--query-gpu={','.join(FIELDS.values())}", "--format=csv,noheader,nounits",
         f"--loop-ms={interval_ms}",
     )  # fmt: skip
 

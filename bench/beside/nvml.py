@@ -7,11 +7,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from videoscene_rt.bench.which_gpu import which_gpu
+
 _LIBRARY = "libnvidia-ml.so.1"
 
 
 class EnergyCounter:
-    """Reads the first GPU's energy since the driver was loaded (nvmlDeviceGetTotalEnergyConsumption; millijoules, Volta and later).
+    """Reads the energy since the driver was loaded of the GPU that CUDA shows this process first.
+
+    (nvmlDeviceGetTotalEnergyConsumption; millijoules, Volta and later.)
 
     Args:
         load: gives the library; for tests.
@@ -25,7 +29,10 @@ class EnergyCounter:
         self._nvml: Any = None
         with suppress(OSError, AttributeError):
             library = load(_LIBRARY)
-            if library.nvmlInit_v2() == 0 and library.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(self._device)) == 0:
+            found = library.nvmlInit_v2() or library.nvmlDeviceGetHandleByIndex_v2(
+                which_gpu(), ctypes.byref(self._device)
+            )
+            if found == 0:
                 self._nvml = library
         self.works = self.joules() is not None
 
