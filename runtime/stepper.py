@@ -187,6 +187,8 @@ class Stepper:
         if "num_points" in inputs:
             count = inputs["num_points"]
             self._points = int(count[0]) if isinstance(count, np.ndarray) else None
+        elif "num_points" in self._chain.bound:
+            self._points = None  # it stands where the caller writes it
         return Begun(
             number=self.number,
             seed=self.seed,

@@ -56,3 +56,11 @@ def test_all_but_the_cloud_is_given_whole(pipeline: Pipeline, tensors: dict[str,
         with pytest.raises(InputError, match=rf"^{name} is .*, not "):
             pipeline.step({**tensors, name: tensors[name][:rows]})
     assert np.array_equal(pipeline.step({}).frames, expected.frames)
+
+
+def test_how_many_points_there_are_is_not_said_where_the_caller_writes_it(small_bundle: Path) -> None:
+    with Pipeline.load(small_bundle) as pipeline:
+        assert pipeline.step(scene(seed=1)).step.num_points == 2000
+        count = np.array([300], np.int32)
+        pipeline.bind("num_points", count)
+        assert pipeline.step({}).step.num_points is None
