@@ -138,8 +138,9 @@ from pathlib import Path
 import pytest
 from tests.support.scenes import scene
 from tests.support.slow_backend import GatedBackend, pipeline_over
-from videoscene_rt import Ladder
+from videoscene_rt import Ladder, worker
 from videoscene_rt.watchdog import Watchdog
+worker._PATIENCE_S = 0.5
 backend = GatedBackend()
 pipeline = pipeline_over(backend, Path(sys.argv[1]), pytest.MonkeyPatch(), Ladder(), Watchdog(0.1))
 for gate in backend.gates.values():
