@@ -83,7 +83,9 @@ class HostDevice:
     def new_stream(self, priority: int = 0) -> HostStream:
         """See `Device.new_stream`: 0 is the only priority."""
         if priority:
-            raise InputError(f"priority {priority}: the CPU has no streams, 0 is its only priority")
+            raise InputError(
+                f"priority {priority}: the CPU has no streams, 0 is its only priority", "leave priority out"
+            )
         return HostStream()
 
     def event(self, timing: bool = False) -> HostEvent:

@@ -69,7 +69,10 @@ class Checkpoint:
     ) -> Checkpoint:
         """Raises InputError where the folder or a file is not there."""
         if not folder.is_dir():
-            raise InputError(f"{folder} is not a checkpoint: there is no such folder")
+            raise InputError(
+                f"{folder} is not a checkpoint: there is no such folder",
+                "give a folder in diffusers' layout (see docs/checkpoint.md)",
+            )
         over = {"student": student, "prompt embedding": prompt_file, "policy": policy_file}
         for what, file in (*over.items(), ("tiny autoencoder", tiny_file)):
             if file is not None and not file.is_file():

@@ -19,12 +19,16 @@ def one_step(record: Record) -> Markup | None:
     chain = record.chain
     if chain is None or not chain.stages:
         return None
-    how = "replays of its graph, with an event around every stage" if chain.captured else "runs, stage by stage"
+    one = chain.timeline_repeats == 1
+    what, how = (
+        ("replay", " of its graph, with an event around every stage") if chain.captured else ("run", ", stage by stage")
+    )
+    times = f"Of one {what}" if one else f"Medians over {chain.timeline_repeats} {what}s"
     parts: list[Child] = [
         tag("h2", "One step by stream"),
         figure(
             lambda width: timeline(chain.stages, width),
-            f"Medians over {chain.timeline_repeats} {how}. Shaded: two or more at once.",
+            f"{times}{how}. Shaded: two or more at once.",
         ),
     ]
     seen = chain.overlap

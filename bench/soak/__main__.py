@@ -49,21 +49,47 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m videoscene_rt.bench.soak",
         description="Run a bundle for minutes or hours: do memory, latencies and output stay what they were?",
     )
-    parser.add_argument("bundle", type=Path)
+    parser.add_argument("bundle", type=Path, help="its folder; with its engines, where the backend needs them built")
     parser.add_argument("--out", type=Path, required=True, help="the record, JSON; written on the way too")
-    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long; 10 if not given")
     parser.add_argument("--rate", type=float, metavar="HZ", help="inputs a second; a closed loop if not given")
-    parser.add_argument("--deadline", type=float, metavar="MS", help="from an input's arrival to its result; a period")
-    parser.add_argument("--by-deadline", action="store_true", help="steps are told what is left of it")
-    parser.add_argument("--ladder", type=Path, metavar="JSON", help="for --by-deadline")
-    parser.add_argument("--every", type=float, default=20.0, metavar="SECONDS", help="between two looks")
-    parser.add_argument("--warmup", type=float, metavar="SECONDS", help="a minute, or a tenth of the time")
-    parser.add_argument("--scene", type=Path, action="append", default=[], help="a folder; again for more")
-    parser.add_argument("--backend", default="onnxruntime")
-    parser.add_argument("--precision", default="fp32")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--memory", choices=("auto", "mapped", "copied"), default="auto")
+    parser.add_argument(
+        "--deadline",
+        type=float,
+        metavar="MS",
+        help="from an input's arrival to its result; a period of the rate if not given",
+    )
+    parser.add_argument("--by-deadline", action="store_true", help="each step is told what is left of its deadline")
+    parser.add_argument(
+        "--ladder", type=Path, metavar="JSON", help="for --by-deadline: the rungs, and when to change them"
+    )
+    parser.add_argument(
+        "--every",
+        type=float,
+        default=20.0,
+        metavar="SECONDS",
+        help="between two looks at memory and output; 20 if not given",
+    )
+    parser.add_argument(
+        "--warmup",
+        type=float,
+        metavar="SECONDS",
+        help="nothing of it is judged; a minute, or a tenth of the time where that is less, if not given",
+    )
+    parser.add_argument(
+        "--scene",
+        type=Path,
+        action="append",
+        default=[],
+        help="a scene folder; once for each. Built-in rooms fill up to three",
+    )
+    parser.add_argument("--backend", default="onnxruntime", help="what runs the graphs, as for vsrt run")
+    parser.add_argument("--precision", default="fp32", help="a ceiling, as it was built")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise")
+    parser.add_argument("--threads", type=int, help="for one operator on the CPU; every core if not given")
+    parser.add_argument(
+        "--memory", choices=("auto", "mapped", "copied"), default="auto", help="where inputs and results lie"
+    )
     parser.add_argument("--limits", type=Path, metavar="JSON", help="some of the limits; the others stay")
     return parser
 

@@ -19,6 +19,7 @@ from videoscene_rt.engines.gates import CHAIN
 from videoscene_rt.scenes.scene import Scene
 
 _TIMELINE_REPEATS, _GROWTH_STEPS, _SETTLING, _FEW_S = 20, 256, 10, 3.0
+_UNTRAINED = "the weights are untrained (made from a seed): the refined frames are noise"
 
 
 def load(request: BenchRequest, capture: bool = True) -> Pipeline:
@@ -70,7 +71,7 @@ def chain_alone(
         setup_s=setup_s,
         timer=SlotTimer(pipeline.chain.device, slot.begin, slot.done) if cuda else None,
         versions=pipeline.versions,
-        notes=tuple(pipeline.notes),
+        notes=(*pipeline.notes, *([_UNTRAINED] if bundle.manifest.provenance.weights == "seed" else [])),
     )
 
 

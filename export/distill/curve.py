@@ -6,6 +6,7 @@ of the run, with the stages as bands.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import sys
@@ -33,10 +34,15 @@ class Curve:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Draw; 0 when it is written, 2 with a line when the log cannot be read."""
-    log, out = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(
+        prog="python -m videoscene_rt.export.distill.curve", description="Draw a training run's log."
+    )
+    parser.add_argument("log", type=Path, help="log.jsonl, which train wrote")
+    parser.add_argument("out", type=Path, help="the picture to write, SVG")
+    told = parser.parse_args(argv)
     try:
-        lines = read_log(Path(log))
-        Path(out).write_text(draw(losses(lines), validation(lines), bands(lines)), encoding="utf-8")
+        lines = read_log(told.log)
+        told.out.write_text(draw(losses(lines), validation(lines), bands(lines)), encoding="utf-8")
     except VsrtError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from videoscene_rt.bench.step.request import BenchRequest, Mode
     from videoscene_rt.ladder import Ladder
 
-_MODE_WORDS = {"streaming": "stream"}
-"""Other words for a mode."""
+_MODES: dict[str, Mode] = {"closed": "closed", "rate": "rate", "streaming": "stream"}
+"""The words for each mode."""
 
 
 def bench(
@@ -88,9 +88,11 @@ def bench(
     With --compare, no bundle is run: vsrt bench --compare A/record.json B/record.json --out DIR
     """
     from videoscene_rt.bench.step.folder import check_out
-    from videoscene_rt.bench.step.request import MODES, BenchRequest
+    from videoscene_rt.bench.step.request import BenchRequest
 
     check_out(out)
+    if portable and against is None:
+        raise InputError("--portable is for --against, which is not given", "add --against RECORD")
     if compare:
         _compare(what, out, against)
         return
@@ -101,7 +103,7 @@ def bench(
         backend=backend,
         precision=precision,
         scenes=() if scene is None else (scene,),
-        modes=cast("tuple[Mode, ...]", tuple(_MODE_WORDS.get(word, word) for word in mode or MODES)),  # checked later
+        modes=tuple(_mode(word) for word in mode or _MODES),
         rate_hz=rate,
         deadline_ms=deadline,
         ladder=_ladder(by_deadline, ladder),
@@ -133,6 +135,12 @@ def bench(
         _hold(record, before, out, portable=portable, quiet=as_json)
     _check_whole(record, out)
     _check_rate(record, asked=rate is not None)
+
+
+def _mode(word: str) -> Mode:
+    if word not in _MODES:
+        raise InputError(f"there is no mode {word!r}", f"choose of {', '.join(_MODES)}")
+    return _MODES[word]
 
 
 def _ladder(wanted: bool, path: Path | None) -> Ladder | None:

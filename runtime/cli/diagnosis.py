@@ -107,7 +107,7 @@ def export(environment: Environment) -> Verdict:
 
 
 def _onnxruntime_cpu(environment: Environment, adapters: tuple[str, ...], run: Callable[[str], str]) -> Verdict:
-    name, provider = "onnxruntime-cpu", "CPUExecutionProvider"
+    name, provider = "onnxruntime", "CPUExecutionProvider"
     device = environment.machine.processor or environment.machine.architecture
     version = _provider_of(environment, "onnxruntime")
     if "onnxruntime" not in adapters:

@@ -220,7 +220,7 @@ def test_an_ascii_terminal_gets_escapes() -> None:
     )
     assert done.returncode in (0, 3)
     assert "Traceback" not in done.stderr
-    assert "onnxruntime-cpu" in done.stdout
+    assert "onnxruntime-cuda" in done.stdout
 
 
 def test_a_reader_that_leaves_is_141_and_silent() -> None:

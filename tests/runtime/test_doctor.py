@@ -51,12 +51,12 @@ def verdicts(
 def test_a_plain_machine_runs_the_cpu_backend_alone() -> None:
     found = verdicts(computer())
     assert {name: verdict.usable for name, verdict in found.items()} == {
-        "onnxruntime-cpu": True,
+        "onnxruntime": True,
         "onnxruntime-cuda": False,
         "tensorrt": False,
         "tensorrt-rtx": False,
     }
-    assert found["onnxruntime-cpu"].version == "onnxruntime 1.22.0"
+    assert found["onnxruntime"].version == "onnxruntime 1.22.0"
     assert found["tensorrt"].remedy == "pip install 'videoscene-rt[cuda,tensorrt]'"
     assert "the package cuda-core" in found["tensorrt"].missing
     assert any("NVIDIA GPU" in line for line in found["tensorrt"].missing)
@@ -66,13 +66,13 @@ def test_a_plain_machine_runs_the_cpu_backend_alone() -> None:
 
 def test_missing_onnxruntime_is_named_with_its_install_line() -> None:
     bare = computer(packages={}, providers=Providers(problem="ONNX Runtime is not installed"))
-    verdict = verdicts(bare)["onnxruntime-cpu"]
+    verdict = verdicts(bare)["onnxruntime"]
     assert (verdict.usable, verdict.missing) == (False, ("ONNX Runtime is not installed",))
     assert verdict.remedy == "pip install 'videoscene-rt[cpu]'"
 
 
 def test_a_provider_that_does_not_run_is_not_usable() -> None:
-    verdict = verdicts(computer(), problem="CPUExecutionProvider fails: illegal instruction")["onnxruntime-cpu"]
+    verdict = verdicts(computer(), problem="CPUExecutionProvider fails: illegal instruction")["onnxruntime"]
     assert verdict.usable is False
     assert "illegal instruction" in verdict.missing[0]
 
@@ -178,7 +178,7 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str], monkeypatch: p
     document = json.loads(written.out)
     assert written.err == ""
     assert document["usable"] is True
-    assert [entry["name"] for entry in document["backends"]] == ["onnxruntime-cpu", *ALL[1:]]
+    assert [entry["name"] for entry in document["backends"]] == ["onnxruntime", *ALL[1:]]
     assert document["environment"]["packages"]["numpy"] == metadata.version("numpy")
     assert document["environment"]["python"].startswith(".".join(map(str, sys.version_info[:3])))
 

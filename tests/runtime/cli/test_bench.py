@@ -62,6 +62,7 @@ def test_it_writes_four_files(measured: Path, record: Record) -> None:
 
 def test_every_part_is_in_the_record(record: Record) -> None:
     assert record.schema_version == 2
+    assert "the weights are untrained (made from a seed): the refined frames are noise" in record.notes
     assert {"host", "enqueue", "step.scene", "rate.age", "rate.step", "stream.first-frame", "stream.spacing"} <= set(
         record.statistics
     )
@@ -212,7 +213,8 @@ def test_a_rate_that_nobody_can_meet_is_measured_and_is_exit_code_3(
         (("--by-deadline", "--ladder", "no/such.json"), "no/such.json"),
         (("--ladder", "ladder.json"), "a ladder is for --by-deadline"),
         (("--by-deadline", "--mode", "closed"), "a ladder are for --mode rate"),
-        (("--mode", "fast"), "there is no mode 'fast'"),
+        (("--mode", "fast"), "there is no mode 'fast'\n  → choose of closed, rate, streaming"),
+        (("--portable",), "--portable is for --against, which is not given"),
         (("--backend", "abacus"), "abacus"),
         (("--memory", "holy"), "there is no memory 'holy'"),
         (("--scene", "no/such/scene"), "no/such/scene: no such folder"),
