@@ -73,7 +73,8 @@ def _another_gpu(engine: Path, _: Path) -> None:
 
 
 def _certified(damage: Damage) -> Damage:
-    """The damage, and the record's size and digest made to fit it: what gets past them must fail in the deserialiser, in words."""
+    """The damage, and the record's size and digest made to fit it, and no word of which engines the step was gated with: what gets past
+    them must fail in the deserialiser, in words."""
 
     def both(engine: Path, other: Path) -> None:
         damage(engine, other)
@@ -81,6 +82,11 @@ def _certified(damage: Damage) -> Damage:
         record = json.loads(path.read_text())
         record["files"][engine.name] = {"sha256": file_sha256(engine), "bytes": engine.stat().st_size}
         path.write_text(json.dumps(record))
+        path = engine.parent.parent / "selected.json"
+        selected = json.loads(path.read_text())
+        for pair in selected["pairs"].values():
+            pair.pop("engines", None)
+        path.write_text(json.dumps(selected))
 
     return both
 

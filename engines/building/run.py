@@ -21,7 +21,7 @@ from videoscene_rt.engines.store.identity import EngineIdentity
 from videoscene_rt.engines.store.kernel import kernel_for
 from videoscene_rt.engines.store.located import REFERENCE, Located, reference
 from videoscene_rt.engines.store.records import Gated, Pair, Selected
-from videoscene_rt.engines.store.selection import wanted_identity
+from videoscene_rt.engines.store.selection import build_command, wanted_identity
 from videoscene_rt.engines.store.store import EngineStore
 from videoscene_rt.engines.store.stored_engine import StoredEngine
 
@@ -78,13 +78,15 @@ class BuildRun:
         made = self._make(work)
         reports = [self._report(item, made.get(item.graph)) for item in work]
         graphs = {report.graph: report.folder or report.outcome for report in reports}
+        found = {graph: located.engine for graph, located in self._gates.located.items()}
+        engines = {graph: engine.digest for graph, engine in found.items() if engine is not None}
         selected = self._selected()
         key = f"{self._request.backend}/{self._request.precision}"
         before = selected.pairs.get(key)
-        same = before is not None and before.graphs == graphs and not any(r.outcome == "built" for r in reports)
+        same = before is not None and (before.graphs, before.engines) == (graphs, engines)
         passed = all(report.gated is None or report.gated.status in ("passed", "accepted") for report in reports)
         chain = self._gates.of_step(before.chain if before is not None and same else None) if passed else NOT_RUN
-        pair = Pair.model_validate({"graphs": graphs, "chain": chain})
+        pair = Pair.model_validate({"graphs": graphs, "chain": chain, "engines": engines})
         if before != pair:
             selected = Selected(pairs={**selected.pairs, key: pair})
             self._store.select(selected)
@@ -141,7 +143,9 @@ class BuildRun:
             self._gates.located[graph] = reference(self._bundle, graph)
             self._progress.leave(graph, 1.0)
             return GraphReport(graph, "fp32", "source", "source")
-        self._gates.located[graph] = Located.stored(self._bundle, engine)
+        asked = self._request
+        again = build_command(self._bundle, asked.backend, asked.precision, asked.plugin) if made is None else None
+        self._gates.located[graph] = Located.stored(self._bundle, engine, again)
         seconds = 0.0 if made is None else made.seconds
         name, record = engine.folder.name, engine.record
         if record.route == "host":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import stat
 from pathlib import Path
@@ -36,7 +37,8 @@ def check_folder(folder: Path) -> None:
         raise BackendError(f"{folder} is not a folder inside the bundle")
     if mode & _OTHERS_WRITE:
         raise BackendError(
-            f"{folder} can be written by others, and an engine is executable code", f"chmod -R go-w {folder}"
+            f"{folder} can be written by others, and an engine is executable code",
+            f"chmod -R go-w {shlex.quote(str(folder))}",
         )
 
 
@@ -53,7 +55,9 @@ def check_file(path: Path, size: int | None) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise BackendError(f"{path} is not a plain file inside the bundle")
     if status.st_mode & _OTHERS_WRITE:
-        raise BackendError(f"{path} can be written by others, and an engine is executable code", f"chmod go-w {path}")
+        raise BackendError(
+            f"{path} can be written by others, and an engine is executable code", f"chmod go-w {shlex.quote(str(path))}"
+        )
     if size is not None and status.st_size != size:
         raise BackendError(f"{path} has {status.st_size:,} bytes; the record says {size:,}")
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from videoscene_rt.engines.gates.gate import GateResult
-from videoscene_rt.engines.manifest import FileEntry
+from videoscene_rt.engines.manifest import FileEntry, Sha256
 
 GateStatus = Literal["passed", "accepted", "refused", "not run"]
 """accepted: it failed, and the user took it all the same. Only the first two may be loaded."""
@@ -88,10 +88,13 @@ class Pair(_Data):
     Attributes:
         graphs: graph → folder of its engine; "source" where the backend is the reference and runs the bundle's own FP32 graph.
         chain: the verdict on the whole step.
+        engines: graph → `StoredEngine.digest` of the engine that the step ran: a folder's engine may be made again, and a builder that
+            times its kernels makes another plan of the same identity. Empty where an earlier version built.
     """
 
     graphs: dict[str, FolderName | Literal["source"]]
     chain: Gated
+    engines: dict[str, Sha256] = Field(default_factory=dict)
 
 
 class Selected(_Data):

@@ -5,6 +5,8 @@ Loading never builds and never substitutes: what does not fit is refused with th
 
 from __future__ import annotations
 
+import shlex
+
 from videoscene_rt.engines.bundle import Bundle
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.platform import Platform, platform
@@ -36,9 +38,9 @@ def selected_for(backend: str, ceiling: str) -> Locator:
 
 
 def build_command(bundle: Bundle, backend: str, ceiling: str, plugin: object = None) -> str:
-    """The command that builds what is missing; ``plugin`` is the library's path, or a word for it."""
-    with_plugin = "" if plugin is None else f" --plugin {plugin}"
-    return f"vsrt build {bundle.folder} --backend {backend} --precision {ceiling}{with_plugin}"
+    """The command that builds what is missing, as a shell takes it; ``plugin`` is the library's path, or a word for it."""
+    with_plugin = "" if plugin is None else f" --plugin {shlex.quote(str(plugin))}"
+    return f"vsrt build {shlex.quote(str(bundle.folder))} --backend {backend} --precision {ceiling}{with_plugin}"
 
 
 def wanted_identity(
@@ -101,6 +103,8 @@ def _locate(bundle: Bundle, graph: str, backend: str, ceiling: str) -> Located:
     if engine.record.route != "host":  # what runs on the host is the reference itself
         check_gate(f"the engine of graph {graph}", engine.record.gate, here, again)
     check_gate("the whole step", pair.chain, here, again)
+    if pair.engines.get(graph, engine.digest) != engine.digest:
+        raise BackendError(f"the whole step was gated with another engine of graph {graph}", again)
     return Located.stored(bundle, engine, again)
 
 

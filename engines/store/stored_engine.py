@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from videoscene_rt.engines.digest import file_sha256
+from videoscene_rt.engines.digest import file_sha256, text_sha256
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.plugin import Plugin
 from videoscene_rt.engines.store.identity import EngineIdentity
@@ -34,6 +34,11 @@ class StoredEngine:
         if self.record.engine is None:
             raise BackendError(f"{self.folder} has no engine: {self.identity.graph} runs as it was exported")
         return self.folder / self.record.engine
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 over its files, as the record says them: these bytes, and not only this identity."""
+        return text_sha256(f"{entry.sha256} {name}" for name, entry in sorted(self.record.files.items()))
 
     @property
     def plugin(self) -> Plugin | None:

@@ -14,13 +14,15 @@ _ENGINE_WIDTH = len("reused, kernel")
 
 @dataclass(frozen=True)
 class Row:
-    """A graph, or the whole step: ``engine`` says where it came from, ``gated`` its verdict; ``seconds`` of building it."""
+    """A graph, or the whole step: ``engine`` says where it came from, ``gated`` its verdict (None: it is the reference), ``seconds`` of
+    building it; ``damaged``: ``engine`` says what is wrong, and nothing else is known."""
 
     graph: str
     precision: str
     engine: str
     gated: Gated | None
     seconds: float | None = None
+    damaged: bool = False
 
 
 def print_engines(title: str, rows: Sequence[Row]) -> None:
@@ -36,7 +38,8 @@ def print_engines(title: str, rows: Sequence[Row]) -> None:
         table.add_column(heading, overflow="fold", no_wrap=heading in ("graph", "precision", "gate"), min_width=least)
     for row in rows:
         time = "" if row.seconds is None else console.seconds(row.seconds)
-        table.add_row(row.graph, row.precision, row.engine, *gate_cells(row.gated), time)
+        cells = ("damaged", "", "", "") if row.damaged else gate_cells(row.gated)
+        table.add_row(row.graph, row.precision, row.engine, *cells, time)
     console.RESULT.print(table)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from videoscene_rt.cli.engine_table import Row
     from videoscene_rt.engines.bundle import Bundle
-    from videoscene_rt.engines.store.records import Pair
+    from videoscene_rt.engines.store.records import Pair, Selected
     from videoscene_rt.engines.store.store import EngineStore
 
 
@@ -34,7 +34,7 @@ def engines_document(bundle: Bundle) -> dict[str, Any]:
             "identity": engine.identity.model_dump(mode="json"),
             "record": engine.record.model_dump(mode="json"),
         }
-    return {"selected": store.selected().model_dump(mode="json")["pairs"], "stored": engines}
+    return {"selected": _selected(bundle).model_dump(mode="json")["pairs"], "stored": engines}
 
 
 def print_built(bundle: Bundle) -> None:
@@ -47,9 +47,19 @@ def print_built(bundle: Bundle) -> None:
     from videoscene_rt.engines.store.store import EngineStore
 
     store = EngineStore(bundle.folder)
-    for key, pair in store.selected().pairs.items():
+    for key, pair in _selected(bundle).pairs.items():
         backend, _, ceiling = key.partition("/")
         print_engines(f"{backend} in {ceiling}{_scenes(pair)}", _rows(store, ceiling, pair))
+
+
+def _selected(bundle: Bundle) -> Selected:
+    """The selection, or the refusal of a damaged one with what mends it."""
+    from videoscene_rt.engines.store.located import helped_by
+    from videoscene_rt.engines.store.selection import build_command
+    from videoscene_rt.engines.store.store import EngineStore
+
+    with helped_by(f"build again what you use: {build_command(bundle, 'BACKEND', 'PRECISION')}"):
+        return EngineStore(bundle.folder).selected()
 
 
 def _scenes(pair: Pair) -> str:
@@ -60,7 +70,7 @@ def _rows(store: EngineStore, ceiling: str, pair: Pair) -> list[Row]:
     from videoscene_rt.cli.engine_table import Row
     from videoscene_rt.engines.errors import BackendError
 
-    rows = []
+    rows, others = [], []
     for graph, name in pair.graphs.items():
         if name == "source":
             rows.append(Row(graph, "fp32", name, None))
@@ -69,8 +79,10 @@ def _rows(store: EngineStore, ceiling: str, pair: Pair) -> list[Row]:
             engine = store.open(name)
             engine.verify()
         except BackendError as error:
-            rows.append(Row(graph, "", f"damaged: {error.problem}", None))
+            rows.append(Row(graph, "", error.problem, None, damaged=True))
             continue
+        if pair.engines.get(graph, engine.digest) != engine.digest:
+            others.append(graph)
         identity, record = engine.identity, engine.record
         if record.route == "host":
             rows.append(Row(graph, "fp32", "host", None))
@@ -78,5 +90,5 @@ def _rows(store: EngineStore, ceiling: str, pair: Pair) -> list[Row]:
         words = (record.route if record.route != "engine" else "", "plugin" if record.plugin is not None else "")
         shown = ", ".join((identity.digest[:6], *filter(None, words)))
         rows.append(Row(graph, identity.precision, shown, record.gate, record.seconds))
-    rows.append(Row("the whole step", ceiling, "", pair.chain))
+    rows.append(Row("the whole step", ceiling, f"with another {', '.join(others)}" if others else "", pair.chain))
     return rows

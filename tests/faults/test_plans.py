@@ -37,7 +37,7 @@ def _edit(name: str, change: Callable[[Any], object]) -> Damage:
 
 
 def _certified(damage: Damage, *names: str) -> Damage:
-    """The damage, and a record that fits it."""
+    """The damage, and a record that fits it; the selection, which would notice, says no more which engines the step was gated with."""
 
     def both(engine: Path, other: Path) -> None:
         damage(engine, other)
@@ -45,6 +45,9 @@ def _certified(damage: Damage, *names: str) -> Damage:
             name: {"sha256": file_sha256(engine / name), "bytes": (engine / name).stat().st_size} for name in names
         }
         _edit("record.json", lambda data: data["files"].update(files))(engine, other)
+        _edit("selected.json", lambda data: [pair.pop("engines") for pair in data["pairs"].values()])(
+            engine.parent, other
+        )
 
     return both
 

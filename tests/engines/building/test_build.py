@@ -170,7 +170,17 @@ def test_an_engine_whose_record_was_made_to_fit_is_refused_by_the_backend_in_wor
     record = json.loads((engine.folder / "record.json").read_text())
     record["files"][engine.path.name] = {"sha256": file_sha256(engine.path), "bytes": engine.path.stat().st_size}
     (engine.folder / "record.json").write_text(json.dumps(record))
+    assert "the whole step was gated with another engine of graph student" in refusal(built).problem
+    with pytest.raises(BackendError) as caught:  # the build takes it up, and its gate of the step loads it
+        build(built)
+    assert (caught.value.remedy or "").endswith("--force")
+
+    store = EngineStore(built)
+    pairs = {key: pair.model_copy(update={"engines": {}}) for key, pair in store.selected().pairs.items()}
+    store.select(store.selected().model_copy(update={"pairs": pairs}))
     assert (refusal(built).remedy or "").endswith("--force")
+    build(built, force=True).check()
+    load(built)
 
 
 def test_a_damaged_selection_is_refused_and_made_again(built: Path) -> None:

@@ -74,9 +74,18 @@ def test_build_run_inspect(bundle: Path, scenes: list[str], capsys: pytest.Captu
     (bundle / "engines" / name / "engine.onnx").write_bytes(b"")
     code, out, _ = run(capsys, "inspect", bundle)
     assert code == 0
-    assert "damaged" in out
+    (row,) = (line for line in out.splitlines() if "decode_clip" in line and "damaged" in line)
+    assert "reference" not in row
     code, out, _ = run(capsys, "inspect", bundle, "--json")
     assert "has 0 bytes" in json.loads(out)["engines"]["stored"][name]["problem"]
+
+    (bundle / "engines" / "selected.json").write_text("{")
+    for words in (["inspect", bundle], ["inspect", bundle, "--json"]):
+        code, _, err = run(capsys, *words)
+        problem, remedy = err.splitlines()[-2:]
+        assert code == 3
+        assert "selected.json cannot be understood" in problem
+        assert f"vsrt build {bundle} --backend BACKEND --precision PRECISION" in remedy
 
 
 def test_a_refused_engine_is_3_with_the_table_and_what_to_do(
@@ -127,6 +136,7 @@ def test_fp32_on_the_cpu_is_the_reference(bundle: Path, capsys: pytest.CaptureFi
         (["--scenes", "nowhere", "--precision", "fp16"], 2, "nowhere: no such folder"),
         (["--level", "6"], 2, "'--level'"),
         (["--workspace", "0"], 2, "'--workspace'"),
+        (["--workspace", "20000000000000"], 2, "'--workspace'"),
     ],
 )
 def test_what_cannot_be_is_said_in_two_lines(
