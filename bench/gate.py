@@ -59,6 +59,10 @@ class Finding:
         grown = self.now - self.before
         return grown > self.limit.absolute and grown > self.limit.relative * abs(self.before)
 
+    def shown(self, value: float) -> str:
+        """A value in digits; counts in all of theirs."""
+        return f"{value:,.0f}" if self.kind == "count" else f"{value:.4g}"
+
     @property
     def words(self) -> str:
         """What it was, what it is, and what is allowed."""
@@ -66,7 +70,7 @@ class Finding:
         share = f" ({grown / self.before:+.1%})" if self.before else ""
         unit = f" {self.unit}" if self.unit else ""
         return (
-            f"{self.what} {self.now:.4g}{unit}, was {self.before:.4g}{share}; "
+            f"{self.what} {self.shown(self.now)}{unit}, was {self.shown(self.before)}{share}; "
             f"allowed {self.limit.relative:+.0%} or {self.limit.absolute:+g}{unit}"
         )
 
@@ -121,8 +125,8 @@ def gate_table(found: tuple[Finding, ...]) -> str:
         allowed = f"{one.limit.relative:+.0%} or {one.limit.absolute:+g} {one.unit}".rstrip()
         cells = (
             one.what,
-            f"{one.before:.4g} {one.unit}",
-            f"{one.now:.4g} {one.unit}",
+            f"{one.shown(one.before)} {one.unit}",
+            f"{one.shown(one.now)} {one.unit}",
             change,
             allowed,
             "**worse**" if one.worse else "",
@@ -139,7 +143,9 @@ def _figures(record: Record, portable: bool) -> Iterator[tuple[_Key, float]]:
         yield from _times(record)
     chain, costs = record.chain, record.costs
     if chain is not None:
-        yield ("arena", "count", "bytes", "bytes"), float(chain.arena_bytes + chain.mapped_bytes)
+        # Streams need memory of their own, so a chain that was loaded for them is not held against one that was not.
+        arena = "arena" if record.stream is None else "arena, streams with it"
+        yield (arena, "count", "bytes", "bytes"), float(chain.arena_bytes + chain.mapped_bytes)
         for way, count in chain.uploaded_bytes.items():
             yield (f"uploaded a step ({way})", "count", "bytes", "bytes"), float(count)
         if chain.growth is not None and chain.growth.device_bytes is not None:

@@ -25,7 +25,7 @@ def one_step(record: Record) -> Markup | None:
     )
     times = f"Of one {what}" if one else f"Medians over {chain.timeline_repeats} {what}s"
     parts: list[Child] = [
-        tag("h2", "One step by stream"),
+        tag("h2", "One step by lane"),
         figure(
             lambda width: timeline(chain.stages, width),
             f"{times}{how}. Shaded: two or more at once.",

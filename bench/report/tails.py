@@ -32,9 +32,10 @@ def tails(series: Mapping[str, Sequence[float]], width: int) -> Markup:
         if at <= last:
             parts.append(line(along(at), _TOP, along(at), _BOTTOM, "grid"))
             parts.append(text(along(at), _BOTTOM + 16, "min" if mark == 0 else f"p{mark:g}", "t faint", "middle"))
-    for number, (name, samples) in enumerate(series.items()):
+    for number, samples in enumerate(series.values()):
         parts.append(path(_points(samples, along, up), f"curve s{number % 4}"))
-        parts.append(text(_LEFT + 8, _BOTTOM - 10 - 17 * (len(series) - 1 - number), name, f"t f{number % 4}"))
+    for number, name in enumerate(series):
+        parts.append(text(_LEFT + 8, _BOTTOM - 10 - 17 * (len(series) - 1 - number), name, f"t f{number % 4} over"))
     told = "; ".join(f"{name} at most {ms(max(samples))}" for name, samples in series.items())
     return svg(width, _BOTTOM + 28, f"Percentile curves: {told}", *parts)
 

@@ -1,4 +1,4 @@
-"""One step by stream: lanes as rows, stages as boxes to scale, and where two or more ran at once."""
+"""One step by lane (a CUDA stream): lanes as rows, stages as boxes to scale, and where two or more ran at once."""
 
 from __future__ import annotations
 

@@ -83,7 +83,9 @@ def bench(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as one JSON document.")] = False,
 ) -> None:
-    """Measure the step of a bundle: closed loop, fixed rate, frames; a record, a page, a table.
+    """Measure a bundle's step: a record, a page, a table.
+
+    In a closed loop, at a fixed rate, and streamed.
 
     With --compare, no bundle is run: vsrt bench --compare A/record.json B/record.json --out DIR
     """

@@ -21,14 +21,17 @@ _SWITCH_S = 0.0005
 def build(
     bundle: Annotated[Path, typer.Argument(help="The bundle, from vsrt export.")],
     backend: Annotated[
-        str, typer.Option(help="onnxruntime, onnxruntime-cuda, tensorrt or tensorrt-rtx.")
+        str, typer.Option(metavar="onnxruntime|onnxruntime-cuda|tensorrt|tensorrt-rtx", help="What runs the graphs.")
     ] = "onnxruntime",
     precision: Annotated[
-        str, typer.Option(help="A ceiling: fp32, fp16 or int8. The recipe gives each graph its own under it.")
+        str, typer.Option(metavar="fp32|fp16|int8", help="A ceiling; the recipe gives each graph its own under it.")
     ] = "fp32",
     scenes: Annotated[
         list[Path] | None,
-        typer.Option(help="A scene folder to calibrate and gate on; once for each. Built-in rooms fill up to three."),
+        typer.Option(
+            metavar="DIR",
+            help="A scene folder to calibrate and gate on; once for each. Built-in rooms fill up to three.",
+        ),
     ] = None,
     workspace: Annotated[
         int | None,
@@ -53,9 +56,10 @@ def build(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
 ) -> None:
-    """Build the engines of a bundle, hold each against the FP32 reference, and store what passes.
+    """Build a bundle's engines; store those that pass their gate.
 
-    What fits already is used again. Exit code 3 if an engine is refused by its accuracy gate or cannot be built.
+    The gate holds each against the FP32 reference, on three scenes or more. What fits already is used again.
+    Exit code 3 if an engine is refused by its accuracy gate or cannot be built.
     """
     from videoscene_rt.engines import machine
 

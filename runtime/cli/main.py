@@ -24,9 +24,9 @@ from videoscene_rt.cli.exit_codes import DEFECT, READER_GONE, TERMINATED, Outcom
 COMMANDS = {
     "demo": "Export the preset tiny and run it on a real scene, on the CPU.",
     "export": "Trace every graph, prove it against torch, write a bundle.",
-    "build": "Build the engines of a bundle, hold each against the FP32 reference, and store what passes.",
+    "build": "Build a bundle's engines; store those that pass their gate.",
     "run": "Refine one scene: one step, two videos, a sheet, a report.",
-    "bench": "Measure the step of a bundle: closed loop, fixed rate, frames; a record, a page, a table.",
+    "bench": "Measure a bundle's step: a record, a page, a table.",
     "inspect": "Verify a bundle and show what it is and which engines it has.",
     "doctor": "Say what this machine can run, and what is missing.",
 }

@@ -11,7 +11,7 @@ from tests.bench.records import record
 from tests.bench.test_chain_table import FACTS
 from videoscene_rt.bench.gate import LIMITS, Finding, Limit, gate, gate_table
 from videoscene_rt.bench.record import Record, Statistics
-from videoscene_rt.bench.step_facts import CostFacts, RateFacts
+from videoscene_rt.bench.step_facts import CostFacts, RateFacts, StreamFacts
 from videoscene_rt.bench.surroundings import Host
 from videoscene_rt.engines.errors import InputError
 
@@ -62,7 +62,7 @@ def test_what_grew_is_named_with_both_sides() -> None:
     words = {finding.what: finding.words for finding in gate(now, made()) if finding.worse}
     assert words["step.scene p50"] == "step.scene p50 3 ms, was 2 (+50.0%); allowed +5% or +0.02 ms"
     assert words["Python 3.11 instructions a step (scene)"].startswith(
-        "Python 3.11 instructions a step (scene) 1.2e+04 instructions, was 1e+04 (+20.0%)"
+        "Python 3.11 instructions a step (scene) 12,000 instructions, was 10,000 (+20.0%)"
     )
     table = gate_table(gate(now, made())).splitlines()
     assert table[2].endswith("**worse** |")
@@ -103,6 +103,14 @@ def test_instructions_of_another_python_are_not_compared() -> None:
         costs=COSTS.model_copy(update={"bytecodes": {"scene": 99_000}}),
     )
     assert worse(newer, made()) == []
+
+
+def test_the_memory_of_streams_is_held_against_such_memory_alone() -> None:
+    larger = FACTS.model_copy(update={"arena_bytes": 3 * FACTS.arena_bytes + (1 << 20)})
+    stream = StreamFacts(group=4, together=2, frames_per_second=1.0, how="streamed")
+    assert worse(made(chain=larger), made()) == ["arena"]
+    assert worse(made(chain=larger, stream=stream), made()) == []
+    assert worse(made(chain=larger, stream=stream), made(stream=stream)) == ["arena, streams with it"]
 
 
 def test_a_rate_that_is_met_less_often_is_worse() -> None:

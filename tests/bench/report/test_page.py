@@ -44,7 +44,7 @@ SAID = (
     "these are no MLPerf results",
     "At 20 Hz: missed at times",
     "2: replaced by a newer input",
-    "One step by stream",
+    "One step by lane",
     "All stages add up to 750 µs; the captured step takes 1.70 ms",
     "0.600 J a step, 300 W; the GPU, NVML's counter",
     "MAXN (mode 0)",
