@@ -74,7 +74,7 @@ class Uploader:
             theirs = other._latest.get(name) or other._slots[0].inputs[name]
             view = buffer.memory.view()
             self._device.copy(view.pointer, theirs.memory.view().pointer, buffer.host.nbytes, self.stream)
-            buffer.version, buffer.rows = self._version, view.shape[0]
+            buffer.version, buffer.rows = self._version, theirs.rows
             self._latest[name] = buffer
         self.stream.record(slot.ready)
         self.stream.synchronize()

@@ -58,6 +58,17 @@ def test_all_but_the_cloud_is_given_whole(pipeline: Pipeline, tensors: dict[str,
     assert np.array_equal(pipeline.step({}).frames, expected.frames)
 
 
+def test_they_stay_so_many_when_another_bundle_takes_over(small_bundle: Path) -> None:
+    with Pipeline.load(small_bundle) as pipeline:
+        cloud = scene(seed=2)
+        pipeline.step(scene(seed=1))
+        expected = pipeline.step({"xyz": cloud.xyz[:500], "rgb": cloud.rgb[:500]}).copy()
+        pipeline.reload(small_bundle)
+        with pytest.raises(InputError, match=r"^num_points is 501; here it is from 0 to 500"):
+            pipeline.step({"num_points": 501})
+        assert np.array_equal(pipeline.step({"num_points": 500}).coarse, expected.coarse)
+
+
 def test_how_many_points_there_are_is_not_said_where_the_caller_writes_it(small_bundle: Path) -> None:
     with Pipeline.load(small_bundle) as pipeline:
         assert pipeline.step(scene(seed=1)).step.num_points == 2000
