@@ -68,9 +68,9 @@ def _encode(container: av.container.OutputContainer, frames: npt.NDArray[np.uint
 
 
 def checked_rate(fps: float | Fraction) -> Fraction:
-    """Frames per second as a fraction that a video can hold; InputError unless 0 < fps ≤ 1000."""
-    if not isfinite(fps) or not 0 < fps <= 1000:
-        raise InputError(f"a video's rate must be above 0 and at most 1000 frames per second, not {fps}")
+    """Frames per second as a fraction that a video can hold; InputError unless 0.001 ≤ fps ≤ 1000."""
+    if not isfinite(fps) or not 0.001 <= fps <= 1000:
+        raise InputError(f"a video's rate must be from 0.001 to 1000 frames per second, not {fps}")
     return Fraction(fps).limit_denominator(1001)
 
 

@@ -108,7 +108,7 @@ def test_wrong_frames_are_refused_before_a_file_appears(tmp_path: Path, frames: 
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("fps", [0, -1, float("nan"), float("inf"), 1e9])
+@pytest.mark.parametrize("fps", [0, -1, 0.0004, float("nan"), float("inf"), 1e9])
 def test_wrong_rates_are_refused(tmp_path: Path, fps: float) -> None:
     with pytest.raises(InputError, match="frames per second"):
         write_video(tmp_path / "clip.mp4", smooth_clip(3, 32, 32), fps)
