@@ -39,7 +39,8 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
 
     path = regular_file(path)
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        # Of a file by name Pillow maps some plain TIFFs into memory, and those that are turned in the wrong shape.
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             _check(path, image)
             stored = _as_stored(image)
             # A palette's transparency is dropped like any alpha, which Pillow does without a warning through RGBA.

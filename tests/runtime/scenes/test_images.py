@@ -100,8 +100,10 @@ def test_exif_orientation_is_not_applied(tmp_path: Path) -> None:
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_nor_is_that_of_a_tiff(tmp_path: Path, orientation: int, compression: str) -> None:
-    data = _encoded(Image.fromarray(_PIXELS), "TIFF", tiffinfo={0x0112: orientation}, compression=compression)
-    assert np.array_equal(_read(tmp_path, data, "turned.tiff"), _PIXELS)
+    for mode in ("RGB", "L", "P", "RGBA"):
+        stored = Image.fromarray(_PIXELS).convert(mode)
+        data = _encoded(stored, "TIFF", tiffinfo={0x0112: orientation}, compression=compression)
+        assert np.array_equal(_read(tmp_path, data, "turned.tiff"), np.asarray(stored.convert("RGB"))), mode
 
 
 @pytest.mark.parametrize(
