@@ -72,14 +72,14 @@ class Log:
         self.ages.append((time.monotonic_ns() - (result.step.scene_timestamp_ns or result.step.started_ns)) / 1e6)
 
     def line(self, produced: int, dropped: int) -> str:
-        """The drive in one line. A cycle whose step takes longer than a period is late; openpilot wants a mean below 0.8 of one."""
+        """The drive in one line, with the steps that took longer than a period; openpilot wants a mean below 0.8 of one."""
         line = f"produced {produced}, dropped {dropped}, done {len(self.steps)}"
         if not self.steps:
             return line
         for name, times in (("step", self.steps), ("age", self.ages)):
             line += ", {} p50 {:.1f} p99 {:.1f} ms".format(name, *np.percentile(times, [50, 99]))
-        late, mean = sum(step > self.budget for step in self.steps), np.mean(self.steps) / self.budget
-        line += f", late {late} (over {self.budget:g} ms), mean {mean:.2f} of the budget"
+        over, mean = sum(step > self.budget for step in self.steps), np.mean(self.steps) / self.budget
+        line += f", {over} over {self.budget:g} ms, mean {mean:.2f} of the budget"
         if self.statuses.keys() - {"ok"}:
             line += "".join(f", {status} {count}" for status, count in sorted(self.statuses.items()))
         return line + (": too slow for this rate, most sweeps were dropped" if 2 * dropped > produced else "")
