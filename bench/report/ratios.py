@@ -14,11 +14,12 @@ def ratios(record: Record) -> Markup | None:
     if not record.baselines:
         return None
     rows: list[tuple[Child, ...]] = []
-    drawn = []
+    drawn, notes = [], []
     for one in record.baselines:
         found = one.ratio
         if found is None:
-            rows.append((one.name, one.precision, f"did not run: {one.failure}", NONE, NONE, NONE, NONE))
+            rows.append((one.name, one.precision, NONE, NONE, NONE, NONE))
+            notes.append(f"{one.name} did not run: {one.failure}")
             continue
         middle, low, high = found
         told = f"{middle:.2f}× ({low:.2f} to {high:.2f})"
@@ -27,12 +28,14 @@ def ratios(record: Record) -> Markup | None:
         setup = NONE if one.setup_s is None else f"{digits(one.setup_s)} s"
         doubts = [one.doubt(record.output_rms), one.failure and f"broke off: {one.failure}"]
         figures = (f"{len(one.rounds)} × {one.steps}", ms(ours[len(ours) // 2]), ms(theirs[len(theirs) // 2]), setup)
-        rows.append((one.name, one.precision, "; ".join((*one.notes, *filter(None, doubts))) or NONE, *figures))
+        rows.append((one.name, one.precision, *figures))
+        if said := "; ".join((*one.notes, *filter(None, doubts))):
+            notes.append(f"{one.name}: {said}")
     parts: list[Child] = [tag("h2", "Baselines, in turns")]
     if drawn:
         caption = "How many times as long as ours, inputs in place: the median of the rounds A B A B, and the least and most of them."
         parts.append(figure(lambda width: bars(drawn, width, "Ratios to baselines", one=1.0), caption))
-    parts.append(
-        table(("baseline", "precision", "notes", "rounds × steps", "ours", "theirs", "until its first step"), rows, 3)
-    )
+    parts.append(table(("baseline", "precision", "rounds × steps", "ours", "theirs", "until its first step"), rows, 2))
+    if notes:
+        parts.append(tag("ul", *(tag("li", note, class_="faint") for note in notes)))
     return tag("section", *parts)

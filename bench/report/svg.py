@@ -81,7 +81,7 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     first = -(-low // step)
     found = []
     while (value := first * step) <= high + 1e-6 * step:  # a rounding beyond the end is the end
-        found.append(value)
+        found.append(value + 0.0)  # what would be -0 is 0
         first += 1
     return found
 

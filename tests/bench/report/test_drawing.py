@@ -73,6 +73,7 @@ def test_ticks_are_round_and_few(low: float, span: float, most: int) -> None:
 
 def test_a_span_of_nothing_has_a_tick_and_a_place() -> None:
     assert ticks(3, 3, 5) == [3]
+    assert next(f"{value:g}" for value in ticks(-2.9, 140, 7)) == "0"
     assert Scale(3, 3, 0, 100)(3) == 50
 
 
