@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+from numbers import Real
 from typing import Any
 
 from videoscene_rt.engines.errors import InputError
@@ -25,6 +26,11 @@ def whole_number(name: str, value: Any, least: int, most: int) -> int:
     if number is None or not least <= number <= most:
         raise InputError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
     return number
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a real number, NumPy's too, and no boolean; NaN and infinity are."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def checked_threads(threads: int | None) -> int | None:

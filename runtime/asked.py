@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from videoscene_rt.counters import Tally
+from videoscene_rt.engines.halves import Half
 from videoscene_rt.scenes.scene import Scene
 from videoscene_rt.split_run import Deadline
 from videoscene_rt.watchdog import Watched
@@ -23,8 +24,10 @@ class Asked:
         timeout: seconds to wait for a slot; None waits for as long as it takes.
         aside: where the host is the device: on a thread, instead of here and now.
         deadline: of its result.
-        way: another way of the chain's plan than the whole step; with chunks, the handle's run is a `StreamRun`.
-        called: when the user's call came, on the host's monotonic clock; None takes when it is begun.
+        decoder: one that is loaded; None takes the first.
+        chunks: in chunks, so that the handle's run is a `StreamRun`.
+        called: when the user's call came, on the host's monotonic clock.
+        free: called when everything that was given is found right: it gives back what stays until the next step begins.
     """
 
     given: Scene | Mapping[str, Any]
@@ -32,9 +35,11 @@ class Asked:
     stream: Any
     timeout: float | None
     aside: bool
+    called: int
+    free: Callable[[], None]
     deadline: Deadline | None = None
-    way: str | None = None
-    called: int | None = None
+    decoder: Half | None = None
+    chunks: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Begun:
     Attributes:
         number, seed, num_points, scene_timestamp_ns, started_ns, reloads: see `videoscene_rt.result.Step`.
         slot: where it lies.
-        way: see `Asked`.
+        way: another way of the chain's plan than the whole step.
         inputs: what it was given, by name; emptied when its result is made.
         watched: what the watchdog knows it by.
         tally: counts what becomes of it.

@@ -8,6 +8,15 @@ from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.halves import Half
 
 
+def way_of(plan: ChainPlan, decoder: Half | None, chunks: bool) -> str | None:
+    """The way of a step, whole or in chunks.
+
+    Raises:
+        InputError: see `whole_way` and `streamed_way`.
+    """
+    return streamed_way(plan, decoder) if chunks else whole_way(plan, decoder)
+
+
 def whole_way(plan: ChainPlan, decoder: Half | None) -> str | None:
     """The way of a whole step; None is the chain's own.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -27,17 +26,15 @@ class Collector:
     Args:
         chain: whose.
         deadlines: of steps that have one.
-        lock: under which ``deadlines`` are told.
 
     Attributes:
         closed: no result is to be had any more.
     """
 
-    def __init__(self, chain: Chain, deadlines: Deadlines | None, lock: threading.RLock) -> None:
+    def __init__(self, chain: Chain, deadlines: Deadlines | None) -> None:
         self.closed = False
         self._chain = chain
         self._deadlines = deadlines
-        self._lock = lock
 
     def collect(self, begun: Begun, run: AnyRun, handle: Handle) -> Result:
         """The result of a step that has ended, or whose deadline is over; it is counted, and what the step was given is let go.
@@ -96,8 +93,7 @@ class Collector:
         count, timestep = (int(value) for value in place.status) if refined else (0, UNKNOWN_TIMESTEP)
         wrong = {**self._chain.uploads.nonfinite(place), **({"z_0": count} if count else {})}
         if split is not None and self._deadlines is not None:
-            with self._lock:
-                return self._deadlines.outcome(split, wrong), timestep
+            return self._deadlines.outcome(split, wrong), timestep
         if wrong:
             return Outcome("invalid", COARSE, nonfinite_words(wrong)), timestep
         return Outcome("ok", self._chain.plan.decoder_of(way)), timestep

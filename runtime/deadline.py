@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
 from videoscene_rt.chain.chain import Chain
 from videoscene_rt.chain.split import SplitStep
 from videoscene_rt.counters import Tally
-from videoscene_rt.engines.errors import BackendError, InputError
+from videoscene_rt.engines.arguments import is_number
+from videoscene_rt.engines.errors import InputError
 from videoscene_rt.handle import Handle
 from videoscene_rt.ladder import COARSE, Ladder
 from videoscene_rt.ladder_climb import LadderClimb
 from videoscene_rt.result import Result, Status
 from videoscene_rt.split_run import Deadline, DeviceSplitRun, HostSplitRun, SplitRun, failed
+from videoscene_rt.turns import too_late
 from videoscene_rt.worker import Worker
 
 _LONGEST_S = 86_400.0
@@ -29,10 +30,9 @@ def checked_deadline(seconds: Any, begun: float) -> Deadline:
     Raises:
         InputError: it is no number from 0 to a day.
     """
-    right = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-    if not (right and isfinite(seconds) and 0 <= seconds <= _LONGEST_S):
+    if not (is_number(seconds) and 0 <= seconds <= _LONGEST_S):
         raise InputError(f"deadline must be seconds from the call, from 0 to {_LONGEST_S:,.0f}, not {seconds!r}")
-    return Deadline(begun, begun + seconds)
+    return Deadline(begun, begun + float(seconds))
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,15 @@ class DeadlineHandle(Handle):
         Raises:
             BackendError: the step failed, or not even the coarse frames were there in time.
         """
-        if self._result is None:
-            self._meet()
-            self._result = self._collect(self)
-        return self._result
+        with self._once:
+            if self._result is None:
+                self._meet()
+                self._result = self._collect(self)
+            return self._result
 
 
 class Deadlines:
-    """A chain's steps with deadlines. Its methods are called under the stepper's lock, but for `meet`.
+    """A chain's steps with deadlines. `launch`, `bind_again` and `close` are called under the stepper's lock, the others from anywhere.
 
     Args:
         chain: it has two slots: where one is busy with a late step, the other one still renders.
@@ -82,6 +83,7 @@ class Deadlines:
 
     Attributes:
         tally: see above.
+        grace_s: how long after a deadline the coarse frames are waited for.
         split: the step in two.
         climb: where on the ladder it stands.
         worker: runs, where a launch may take as long as the work, whatever uses the chain's inner buffers, one after the other.
@@ -91,9 +93,11 @@ class Deadlines:
         self.split = SplitStep(chain)
         self.climb = LadderClimb(ladder, (*self.split.rungs, COARSE))
         self._chain = chain
-        self._ladder = ladder
+        self.grace_s = ladder.grace_ms / 1e3
         self.tally = tally
         self._parked: list[tuple[int, SplitRun]] = []
+        self._closed = False
+        self._lock = threading.RLock()  # of its own: at a deadline nobody waits for who waits under the stepper's
         self._render = Worker("videoscene_rt coarse")
         self.worker = Worker("videoscene_rt")
 
@@ -106,7 +110,8 @@ class Deadlines:
         """Choose a rung and put the step onto the device, or onto two threads."""
         if busy:
             self.tally.count("busy")
-        rung = self.climb.choose(deadline.left_s * 1e3, busy)
+        with self._lock:
+            rung = self.climb.choose(deadline.left_s * 1e3, busy)
         self.tally.count(f"rung {rung}")
         if self._chain.device.captures:
             return DeviceSplitRun(self._chain, self.split, slot, rung, self.worker)
@@ -119,11 +124,10 @@ class Deadlines:
             BackendError: it failed, or there are no coarse frames even after the grace.
         """
         ended = run.wait(deadline.left_s)
-        run.late = not ended or (run.rung == COARSE and deadline.passed)
-        if not ended and not run.rendered(self._ladder.grace_ms / 1e3):
-            raise BackendError(
-                f"{(time.monotonic() - deadline.at) * 1e3:.0f} ms after the deadline not even the coarse frames were there",
-                "give a longer deadline; if it happens again the device hangs: end the process and begin anew",
+        run.late = not ended or deadline.passed
+        if not ended and not run.rendered(self.grace_s):
+            raise too_late(
+                deadline, "give a longer deadline; if it happens again the device hangs: end the process and begin anew"
             )
 
     def outcome(self, run: SplitRun, nonfinite: Mapping[str, int]) -> Outcome:
@@ -133,8 +137,9 @@ class Deadlines:
             run: of the step, whose deadline was met or has passed.
             nonfinite: by tensor, how many values are not: of inputs and, where the step has been refined, of z_0.
         """
-        self.climb.observe(run.rung, run.elapsed_ms)
-        run.observed = True
+        with self._lock:
+            self.climb.observe(run.rung, run.elapsed_ms)
+            run.observed = True
         best = self.climb.rungs[0]
         if nonfinite:
             return Outcome("invalid", COARSE, nonfinite_words(nonfinite))
@@ -150,32 +155,51 @@ class Deadlines:
 
     def park(self, slot: int, run: SplitRun) -> None:
         """A step's result is no longer needed: its slot is free when the step has ended, see `reap`."""
-        self._parked.append((slot, run))
+        with self._lock:
+            if self._closed:
+                self._count_dropped(run)
+            else:
+                self._parked.append((slot, run))
 
     def reap(self) -> list[int]:
         """The slots of parked steps that have ended since; what late ones computed is dropped."""
-        ended = [each for each in self._parked if _over(each[1])]
-        self._parked = [each for each in self._parked if each not in ended]
-        for _, run in ended:
-            if run.late:
-                self.tally.count("dropped")
-                if not failed(run):
+        with self._lock:
+            ended = [each for each in self._parked if _over(each[1])]
+            self._parked = [each for each in self._parked if each not in ended]
+            for _, run in ended:
+                self._count_dropped(run)
+                if run.late and not failed(run):
                     (self.climb.correct if run.observed else self.climb.observe)(run.rung, run.took_ms)
         return [slot for slot, _ in ended]
 
     def settle(self) -> None:
         """Wait for the parked steps."""
-        for _, run in self._parked:
+        with self._lock:
+            parked = list(self._parked)
+        for _, run in parked:
             failed(run)  # waits
+
+    def succeed(self, old: Deadlines, tally: Tally) -> None:
+        """Take the place of another chain's: what is counted goes on, what was measured does not."""
+        self.tally = tally
+        self.climb.downs, self.climb.ups = old.climb.downs, old.climb.ups
 
     def bind_again(self) -> None:
         """The chain's buffers have been bound to other memory: so are those of the step in two."""
         self.split = SplitStep(self._chain)
 
     def close(self) -> None:
-        """Let the threads end."""
+        """Let the threads end. What is late now, or is parked later, is dropped when it ends: it is counted as that here."""
+        with self._lock:
+            self._closed, parked, self._parked = True, self._parked, []
+            for _, run in parked:
+                self._count_dropped(run)
         self._render.shutdown()
         self.worker.shutdown()
+
+    def _count_dropped(self, run: SplitRun) -> None:
+        if run.late and run.rung != COARSE:
+            self.tally.count("dropped")
 
 
 def nonfinite_words(counts: Mapping[str, int]) -> str:

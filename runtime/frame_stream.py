@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from videoscene_rt.engines.errors import InputError
-from videoscene_rt.handle import Handle, stream_handle
+from videoscene_rt.handle import Handle, checked_timeout, stream_handle
 from videoscene_rt.result import Result, Status
 from videoscene_rt.stream_runs import StreamRun
 
@@ -83,7 +83,9 @@ class Frames:
         Raises:
             InputError: see `array`.
         """
-        return self.host().copy()
+        found = self.host().copy()
+        self._check()  # another thread may have closed it meanwhile
+        return found
 
     def wait_on(self, stream: Any) -> None:
         """Make a stream of yours wait for these frames; see `Handle.wait_on`."""
@@ -186,6 +188,7 @@ class FrameStream:
         reason = self._source.stale()
         if reason:
             raise InputError(reason, _AGAIN)
+        timeout = checked_timeout(timeout)
         if timeout is None:
             self._source.run.wait_chunk(0)  # so that the figures have when that was
         return self._handle.result(timeout)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol
 
+from videoscene_rt.engines.arguments import is_number
 from videoscene_rt.engines.errors import BackendError, InputError
 from videoscene_rt.result import Result
 
 _POLL_S = 50e-6
+_LONGEST_S = 1e9
 
 
 class Run(Protocol):
@@ -48,6 +51,7 @@ class Handle:
         self._collect = collect
         self._release = release
         self._result: Result | None = None
+        self._once = threading.Lock()  # a result is made, and counted, once, whoever asks
         self.lifetime = Lifetime()
 
     @property
@@ -72,16 +76,19 @@ class Handle:
             timeout: seconds to wait at most; None waits as long as it takes.
 
         Raises:
-            InputError: the handle was released before.
+            InputError: the handle was released before, or the timeout is no number.
             BackendError: the step failed, or has not ended in time.
         """
+        timeout = checked_timeout(timeout)
         if self._result is None:
             if self.released:
                 raise InputError("the handle was released before its result was read", "read the result first")
             if not self._run.wait(timeout):
                 raise BackendError(f"the step has not ended within {timeout} s")
-            self._result = self._collect(self)
-        return self._result
+        with self._once:
+            if self._result is None:
+                self._result = self._collect(self)
+            return self._result
 
     def settle(self) -> None:
         """Wait until the step has ended, whatever became of it."""
@@ -114,6 +121,17 @@ class Handle:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def checked_timeout(seconds: float | None) -> float | None:
+    """A timeout: None or a number of seconds; one below 0 is over at once.
+
+    Raises:
+        InputError: it is something else, or beyond what a thread can wait for.
+    """
+    if seconds is not None and not (is_number(seconds) and -_LONGEST_S <= seconds <= _LONGEST_S):
+        raise InputError(f"timeout must be seconds, at most {_LONGEST_S:,.0f}, or None, not {seconds!r}")
+    return None if seconds is None else float(seconds)
 
 
 def stream_handle(stream: Any) -> int:

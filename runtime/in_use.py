@@ -12,7 +12,9 @@ from videoscene_rt.counters import Tally
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.handle import Handle
 from videoscene_rt.reload import take_over
+from videoscene_rt.split_run import Deadline
 from videoscene_rt.stepper import Stepper, SupersededError
+from videoscene_rt.turns import turn
 from videoscene_rt.watchdog import Watchdog
 
 
@@ -39,6 +41,18 @@ class InUse:
         if self._chain is None:
             raise InputError("the pipeline is closed", "load it again: Pipeline.load(bundle)")
         return self._chain
+
+    @contextmanager
+    def turn(self, deadline: Deadline | None) -> Iterator[None]:
+        """Hold ``one_step`` for a step.
+
+        Raises:
+            InputError: the step has a deadline, and there is no ladder.
+            BackendError: others held it until some time after the deadline.
+        """
+        _ = self.chain
+        with turn(self.one_step, deadline, 0.0 if deadline is None else self.stepper.grace_s):
+            yield
 
     def begin(self, asked: Asked) -> tuple[Handle, Stepper]:
         """Begin a step; with which stepper it was begun. See `Stepper.begin`."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, fields
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from videoscene_rt.engines.arguments import whole_number
+from videoscene_rt.engines.arguments import is_number, whole_number
 from videoscene_rt.engines.errors import InputError
 
 COARSE = "coarse"
@@ -86,6 +85,5 @@ class Ladder:
 
 
 def _real(name: str, value: Any, least: float) -> None:
-    right = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (right and isfinite(value) and least <= value <= _MOST):
+    if not (is_number(value) and least <= value <= _MOST):
         raise InputError(f"ladder: {name} must be a number from {least:g} to {_MOST:,}, not {value!r}")

@@ -57,6 +57,8 @@ class LoadOptions:
         slots = whole_number("slots", self.slots, 1, _MAX_SLOTS)
         if self.memory not in MEMORY_MODES:
             raise InputError(f"there is no memory {self.memory!r}", f"choose one of {', '.join(MEMORY_MODES)}")
+        if self.ladder is not None and not isinstance(self.ladder, Ladder):
+            raise InputError(f"ladder must be a Ladder, not {self.ladder!r}", "Ladder(), or Ladder.read(file)")
         if self.ladder is not None and slots < LADDER_SLOTS:
             raise InputError(
                 "a ladder needs two slots: while a late step holds one, the other one still renders", "slots=2"
@@ -81,6 +83,12 @@ def checked_folder(bundle: Any) -> Folder:
     if not isinstance(bundle, (str, os.PathLike)):
         raise InputError(f"bundle must be the path of a folder, not {bundle!r}")
     return bundle
+
+
+def check_callable(name: str, function: Any) -> None:
+    """Refuse what is neither None nor to be called; InputError names the argument."""
+    if function is not None and not callable(function):
+        raise InputError(f"{name} must be a function, or None, not {function!r}")
 
 
 def check_timestep(timestep: int | None, backend: str, candidates: tuple[int, ...]) -> None:

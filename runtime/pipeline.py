@@ -19,7 +19,6 @@ from videoscene_rt.chain.chain import Chain, MemoryMode
 from videoscene_rt.chain.noise import NoiseMode
 from videoscene_rt.chain.program import StageTime
 from videoscene_rt.chain.schedule import Schedule
-from videoscene_rt.chosen_way import streamed_way, whole_way
 from videoscene_rt.collect import RESULTS
 from videoscene_rt.counters import Counters, Tally, counted
 from videoscene_rt.deadline import Deadlines, checked_deadline
@@ -30,11 +29,11 @@ from videoscene_rt.engines.halves import Half
 from videoscene_rt.engines.memory_errors import memory_errors
 from videoscene_rt.forks import guard
 from videoscene_rt.frame_stream import FrameStream
-from videoscene_rt.handle import Handle
+from videoscene_rt.handle import Handle, checked_timeout
 from videoscene_rt.in_use import InUse
 from videoscene_rt.ladder import Ladder
 from videoscene_rt.last_results import LastResults
-from videoscene_rt.loading import Folder, LoadOptions, checked_folder, load_chain
+from videoscene_rt.loading import Folder, LoadOptions, check_callable, checked_folder, load_chain
 from videoscene_rt.reload import check_same_sizes, self_test
 from videoscene_rt.result import Result
 from videoscene_rt.scenes.scene import Scene
@@ -149,6 +148,8 @@ class Pipeline:
             streaming=streaming,
             ladder=ladder,
         ).checked()
+        check_callable("on_verified", on_verified)
+        check_callable("on_hang", on_hang)
         watchdog = None if hang_s is None else Watchdog(checked_limit(hang_s), on_hang)
         return cls._made(options, folder, on_verified, watchdog)
 
@@ -238,17 +239,17 @@ class Pipeline:
 
         Raises:
             InputError: an argument is of the wrong type or out of range, the cloud is larger than the preset's max_points, the
-                trajectory is not as long as the preset's frames, or the pipeline is closed. The noise then stays as it was.
+                trajectory is not as long as the preset's frames, or the pipeline is closed. The noise, and the last step's result,
+                then stay as they were.
             BackendError: a graph failed, every slot is held by a handle, or long after a deadline not even the coarse frames are there.
         """
-        until = None if deadline is None else checked_deadline(deadline, time.monotonic())
+        called = time.monotonic_ns()
+        until = None if deadline is None else checked_deadline(deadline, called / 1e9)
         if until is not None and decoder is not None:
             raise InputError("with a deadline the ladder chooses the decoder", "leave one of the two out")
-        way = whole_way(self.chain.plan, decoder)
-        with self._in_use.one_step:
-            self._last.release()
-            patience = _PATIENCE_S if until is None else until.left_s
-            handle, _ = self._in_use.begin(Asked(scene, seed, stream, patience, aside=False, deadline=until, way=way))
+        asked = Asked(scene, seed, stream, _PATIENCE_S, False, called, self._last.release, until, decoder)
+        with self._in_use.turn(until):
+            handle, _ = self._in_use.begin(asked)
             try:
                 result = handle.result()
             except BaseException:
@@ -279,9 +280,9 @@ class Pipeline:
             InputError: see `step`.
             BackendError: no slot became free in time.
         """
-        way = whole_way(self.chain.plan, decoder)
-        self._last.release()
-        return self._in_use.begin(Asked(scene, seed, stream, timeout, aside=True, way=way))[0]
+        called = time.monotonic_ns()
+        asked = Asked(scene, seed, stream, checked_timeout(timeout), True, called, self._last.release, decoder=decoder)
+        return self._in_use.begin(asked)[0]
 
     def stream(
         self,
@@ -310,9 +311,17 @@ class Pipeline:
             BackendError: no slot became free in time.
         """
         called = time.monotonic_ns()
-        way = streamed_way(self.chain.plan, decoder)
-        self._last.release()
-        asked = Asked(scene, seed, stream, timeout, aside=True, way=way, called=called)
+        asked = Asked(
+            scene,
+            seed,
+            stream,
+            checked_timeout(timeout),
+            True,
+            called,
+            self._last.release,
+            decoder=decoder,
+            chunks=True,
+        )
         handle, stepper = self._in_use.begin(asked)
         return FrameStream(stepper.collector.source(handle, called), self._last.keep)
 
@@ -381,9 +390,10 @@ class Pipeline:
             bundle: the folder. on_verified: see `load`.
 
         Raises:
-            InputError: see `load`; or its arrays have other sizes; or the pipeline is closed. It goes on with the bundle that it has.
+            InputError: see `load`; or its arrays have other sizes, or it lacks one of both decoders; or the pipeline is closed. It goes on with the bundle that it has.
             BackendError: see `load`; or the self-test failed. It goes on with the bundle that it has.
         """
+        check_callable("on_verified", on_verified)
         with self._swapping:
             _ = self.chain
             if self._options is None:
@@ -407,6 +417,7 @@ class Pipeline:
     def close(self) -> None:
         """Wait for the steps under way, and for a reload, and let engines and buffers go; results not copied are no longer to be had."""
         with self._swapping:
+            self._last.release()
             self._in_use.close()
             if self._watchdog is not None:
                 self._watchdog.close()

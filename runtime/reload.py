@@ -21,7 +21,7 @@ _LEFT = "the pipeline goes on with the bundle that it has"
 
 
 def check_same_sizes(old: ChainPlan, new: ChainPlan) -> None:
-    """Whether both take and give the same arrays, so that callers need not know which one runs.
+    """Whether both take and give the same arrays, and have both decoders where one has, so that callers need not know which one runs.
 
     Raises:
         InputError: they do not; it names the first that differs.
@@ -36,6 +36,9 @@ def check_same_sizes(old: ChainPlan, new: ChainPlan) -> None:
                 f"the new bundle's {name} is {have.get(name, 'missing')}, this pipeline's is {wanted}",
                 f"load a bundle of another size beside it: Pipeline.load(bundle); {_LEFT}",
             )
+    missing = [name for name in old.decoders if name not in new.decoders]
+    if missing and len(old.decoders) > 1:  # calls may name either
+        raise InputError(f"the new bundle has no decoder {missing[0]!r}, and this pipeline has both", _LEFT)
 
 
 def take_over(old: Chain, new: Chain) -> bool:

@@ -146,16 +146,20 @@ class Result:
         self._check()
         if self._to_host is None:
             return self
-        return Result(self.step, self._to_host(), self._stale)
+        found = self._to_host()
+        self._check()  # another thread's step may have begun meanwhile
+        return Result(self.step, found, self._stale)
 
     def copy(self) -> Result:
         """The same result with NumPy arrays of its own.
 
         Raises:
-            InputError: the result is no longer valid.
+            InputError: the result is no longer valid, or was not to the end: nothing of another thread's step is ever in a copy.
         """
         host = self.host()
-        return Result(self.step, {name: array.copy() for name, array in host._arrays.items()})
+        found = {name: array.copy() for name, array in host._arrays.items()}
+        self._check()
+        return Result(self.step, found)
 
     def read_by(self, stream: Any) -> None:
         """Let the next step in this one's place wait for what a stream of yours has been given until this call: call it when what reads

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 
@@ -65,6 +66,10 @@ class HostRun:
         except FutureTimeout:
             return False
         return True
+
+    def when_off(self, then: Callable[[], None]) -> None:
+        """Call something when the step is off its thread, on that thread; at once where it is."""
+        self._future.add_done_callback(lambda _: then())
 
     def order(self, handle: int) -> None:
         """The host has no streams: it waits here."""

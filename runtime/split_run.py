@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from dataclasses import dataclass
@@ -133,7 +133,11 @@ class HostSplitRun:
         self._launched = time.monotonic()
         self._ended: float | None = None
         self._first: Future[Times] = render.submit(self._render, split, slot)
-        self._last = self._first if rung == COARSE else refine.submit(self._refine, split, slot)
+        try:
+            self._last = self._first if rung == COARSE else refine.submit(self._refine, split, slot)
+        except BaseException:  # no thread could be started: nothing runs on the slot when it is given back
+            wait([self._first])
+            raise
 
     @property
     def done(self) -> bool:
@@ -164,7 +168,7 @@ class HostSplitRun:
         """Milliseconds of each stage that has run."""
         found: Times = {}
         for half in (self._first, self._last):
-            if half.done():
+            if half.done() and half.exception() is None:  # a late one may have failed: it is dropped
                 found.update(half.result())
         return found
 

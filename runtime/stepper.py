@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
-import time
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from videoscene_rt.asked import Asked, Begun
-from videoscene_rt.chain.arrays import taken
+from videoscene_rt.chain.arrays import Given, taken
 from videoscene_rt.chain.chain import Chain
 from videoscene_rt.chain.finite import check_finite
 from videoscene_rt.chain.given import check_count, given_inputs
 from videoscene_rt.chain.noise import NoiseMode, checked_seed, draw_noise
+from videoscene_rt.chosen_way import way_of
 from videoscene_rt.collect import Collector
 from videoscene_rt.counters import Tally
 from videoscene_rt.deadline import DeadlineHandle, Deadlines
@@ -23,8 +24,9 @@ from videoscene_rt.engines.preset import Preset
 from videoscene_rt.handle import Handle, stream_handle
 from videoscene_rt.launching import AnyRun, launch_step
 from videoscene_rt.scenes.scene import Scene
-from videoscene_rt.slot_pool import SlotPool
+from videoscene_rt.slot_pool import SlotPool, StoppedError
 from videoscene_rt.split_run import Deadline
+from videoscene_rt.turns import turn
 from videoscene_rt.watchdog import Watchdog, Watched
 from videoscene_rt.worker import Worker
 
@@ -70,14 +72,14 @@ class Stepper:
         self.reloads = 0
         self.seed = seed
         self.deadlines = deadlines
-        self.collector = Collector(chain, deadlines, self.lock)
+        self.collector = Collector(chain, deadlines)
         self._chain = chain
         self._preset = preset
         self._noise: NoiseMode = noise
         self._tally = tally or Tally()
         self._watchdog = watchdog
         self._points: int | None = None
-        self._slots = SlotPool(chain, deadlines, self.lock)
+        self._slots = SlotPool(chain, deadlines)
         self._under_way: list[Handle] = []
         self._worker = Worker("videoscene_rt") if deadlines is None else deadlines.worker
         self._superseded = False
@@ -90,30 +92,33 @@ class Stepper:
             InputError, BackendError: see `Pipeline.step` and `Pipeline.submit`.
             SupersededError: begin it with the stepper that is in use now.
         """
-        started = time.monotonic_ns() if asked.called is None else asked.called
+        grace_s = 0.0 if asked.deadline is None else self.grace_s
         seed = None if asked.seed is None else checked_seed(asked.seed)
         after = None if asked.stream is None else stream_handle(asked.stream)
         chain = self._chain
+        way = way_of(chain.plan, asked.decoder, asked.chunks)
         inputs = given_inputs(asked.given, self._preset, chain.plan, chain.bound)
-        slot = self._slots.take(asked.timeout)
-        watched: Watched | None = None
+        chain.device.use()
+        arrays = {
+            name: taken(chain.device, chain.plan.buffer(name), array, chain.uploads.stream.handle)
+            for name, array in inputs.items()
+        }
+        self._check(arrays)
+        asked.free()  # after everything was checked: a refused step ends no result
+        slot, watched, run, launching = None, None, None, False
         try:
-            with self.lock:
+            slot = self._take(asked, grace_s)
+            with turn(self.lock, asked.deadline, grace_s):
                 self._check_open()
-                chain.device.use()
                 if self._watchdog is not None:
                     watched = self._watchdog.watch((id(chain), slot), self.number + 1, chain.device)
-                arrays = {
-                    name: taken(chain.device, chain.plan.buffer(name), array, chain.uploads.stream.handle)
-                    for name, array in inputs.items()
-                }
-                check_count(arrays, self._preset.max_points if "xyz" in chain.bound else chain.uploads.rows("xyz"))
-                check_finite(arrays)
+                self._check(arrays)  # the cloud that is there may be another one by now
                 if seed is not None:
-                    self._draw(seed)  # after everything was checked: a refused step leaves the noise as it was
+                    self._draw(seed)
                 chain.uploads.upload(chain.slots[slot], arrays, after)
-                run = self._launch(asked, slot)
-                handle = self._handle(self._begun(asked, slot, inputs, started, watched), run, asked.deadline)
+                launching = True
+                run = self._launch(asked, way, slot)
+                handle = self._handle(self._begun(asked, way, slot, inputs, watched), run, asked.deadline)
                 self._under_way = [*(other for other in self._under_way if not other.done), handle]
                 if watched is not None:
                     watched.run = run
@@ -121,8 +126,24 @@ class Stepper:
         except BaseException:
             if watched is not None:
                 watched.end()
-            self._slots.give(slot)
+            if launching and not asked.aside:
+                self._tally.count("failed")
+            if run is not None:
+                self._slots.release(slot, run, None)  # type: ignore[arg-type]
+            elif slot is not None:
+                self._slots.give(slot)
             raise
+
+    @property
+    def grace_s(self) -> float:
+        """How long after its deadline a step's coarse frames are waited for.
+
+        Raises:
+            InputError: there is no ladder, and so no step with a deadline.
+        """
+        if self.deadlines is None:
+            raise InputError("this pipeline has no ladder", "load it with one: Pipeline.load(bundle, ladder=Ladder())")
+        return self.deadlines.grace_s
 
     def settle(self) -> None:
         """Wait for every step under way; what goes wrong in one is its handle's to say."""
@@ -153,8 +174,10 @@ class Stepper:
             self._chain.uploads.adopt(old._chain.uploads)
             self.number, self.reloads, self._points = old.number, old.reloads + 1, old._points
             self._tally, self._watchdog = tally, watchdog
-            if self.deadlines is not None:
-                self.deadlines.tally = tally
+            if self.deadlines is not None and old.deadlines is not None:
+                self.deadlines.succeed(old.deadlines, tally)
+            if any(self._chain.plan.buffer(name).role == "result" for name in self._chain.bound):
+                self._slots.follow(old._slots)
         old.retire()
 
     def retire(self) -> None:
@@ -162,6 +185,7 @@ class Stepper:
         with self.lock:
             self._superseded = True
             self._under_way = []
+            self._slots.stop()
             self._worker.shutdown()
             if self.deadlines is not None:
                 self.deadlines.close()
@@ -172,16 +196,29 @@ class Stepper:
         if self._superseded:
             raise SupersededError
 
-    def _launch(self, asked: Asked, slot: int) -> AnyRun:
-        if asked.deadline is None:
-            self._tally.count(f"rung {self._chain.plan.decoder_of(asked.way)}")
-            return launch_step(self._chain, self._worker, slot, asked.way, None if asked.aside else self.settle)
-        if self.deadlines is None:
-            raise InputError("this pipeline has no ladder", "load it with one: Pipeline.load(bundle, ladder=Ladder())")
+    def _check(self, arrays: Mapping[str, Given]) -> None:
+        held = self._preset.max_points if "xyz" in self._chain.bound else self._chain.uploads.rows("xyz")
+        check_count(arrays, held)
+        check_finite(arrays)
+
+    def _take(self, asked: Asked, grace_s: float) -> int:
+        try:
+            return self._slots.take(asked.timeout if asked.deadline is None else asked.deadline.left_s)
+        except StoppedError:
+            with turn(self.lock, asked.deadline, grace_s):
+                self._check_open()  # raises
+            raise
+
+    def _launch(self, asked: Asked, way: str | None, slot: int) -> AnyRun:
+        if asked.deadline is None or self.deadlines is None:
+            self._tally.count(f"rung {self._chain.plan.decoder_of(way)}")
+            return launch_step(self._chain, self._worker, slot, way, None if asked.aside else self.settle)
         busy = self.deadlines.parked or any(not other.done for other in self._under_way)
         return self.deadlines.launch(slot, asked.deadline, busy)
 
-    def _begun(self, asked: Asked, slot: int, inputs: dict[str, Any], started: int, watched: Watched | None) -> Begun:
+    def _begun(
+        self, asked: Asked, way: str | None, slot: int, inputs: dict[str, Any], watched: Watched | None
+    ) -> Begun:
         self.number += 1
         self.newest = slot
         if "num_points" in inputs:
@@ -194,10 +231,10 @@ class Stepper:
             seed=self.seed,
             num_points=self._points,
             scene_timestamp_ns=asked.given.timestamp_ns if isinstance(asked.given, Scene) else None,
-            started_ns=started,
+            started_ns=asked.called,
             reloads=self.reloads,
             slot=slot,
-            way=asked.way,
+            way=way,
             inputs=inputs,
             watched=watched,
             tally=self._tally,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
@@ -154,6 +155,13 @@ class DeviceStreamRun(_Chunks, DeviceRun):
         if self._aside is not None:
             with suppress(Exception):  # what went wrong is its handle's to say
                 self._aside.future.result()
+
+    def when_off(self, then: Callable[[], None]) -> None:
+        """Call something when nothing more of it is put onto the device, whatever became of that; at once where nothing is."""
+        if self._aside is None:
+            then()
+        else:
+            self._aside.future.add_done_callback(lambda _: then())
 
     def wait_chunk(self, chunk: int) -> int:
         """See `StreamRun.wait_chunk`; the moment is that of the first call that waited."""

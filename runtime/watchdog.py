@@ -7,13 +7,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, Protocol
 
+from videoscene_rt.engines.arguments import is_number
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.threads import start_daemon
 
 _LOG = logging.getLogger("videoscene_rt")
+_LONGEST_S = 1e9
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,10 @@ def checked_limit(seconds: Any) -> float:
     """A limit in seconds.
 
     Raises:
-        InputError: it is no number above 0.
+        InputError: it is no number above 0, or one beyond what a thread can wait for.
     """
-    right = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-    if not (right and isfinite(seconds) and seconds > 0):
-        raise InputError(f"hang_s must be seconds above 0, or None, not {seconds!r}")
+    if not (is_number(seconds) and 0 < seconds <= _LONGEST_S):
+        raise InputError(f"hang_s must be seconds above 0 and at most {_LONGEST_S:,.0f}, or None, not {seconds!r}")
     return float(seconds)
 
 

@@ -188,6 +188,49 @@ def test_a_bundle_whose_student_is_not_finite_fails_its_self_test(
     assert pipeline.step(scene()).status == "ok"
 
 
+def test_a_held_result_in_memory_of_yours_is_not_written_over(small_bundle: Path, other_bundle: Path) -> None:
+    """Both bundles write there: the new one's first step waits until the old one's last is given back."""
+    with Pipeline.load(small_bundle, slots=1, seed=3, threads=1) as pipeline:
+        preset = pipeline.preset
+        mine = np.zeros((preset.frames, preset.height, preset.width, 3), np.uint8)
+        pipeline.bind("frames", mine)
+        held = pipeline.submit(scene(seed=1))
+        expected = held.result().frames.copy()
+        pipeline.reload(other_bundle)
+        with pytest.raises(BackendError, match="held by a handle that was not released"):
+            pipeline.submit(scene(seed=2), timeout=0.1)
+        assert np.array_equal(held.result().frames, expected)
+        held.release()
+        pipeline.step(scene(seed=2))
+        assert np.array_equal(mine, frames_of(other_bundle, 2))
+
+
+def test_a_decoder_that_calls_may_name_stays(both_bundle: Path, published_bundle: Path) -> None:
+    with Pipeline.load(both_bundle, decoder="both", threads=1) as pipeline:
+        with pytest.raises(InputError, match="the new bundle has no decoder 'tiny'"):
+            pipeline.reload(published_bundle)
+        assert pipeline.step(scene(), decoder="tiny").step.rung == "tiny"
+
+
+def test_a_decoder_is_looked_up_in_the_bundle_that_runs_the_step(both_bundle: Path, published_bundle: Path) -> None:
+    """The call comes before the other bundle, and its step begins after it."""
+    with Pipeline.load(published_bundle, threads=1) as pipeline:
+        held = [pipeline.submit(scene()) for _ in range(2)]
+        found: list[str] = []
+
+        def call(decoder: Any) -> None:
+            with pipeline.submit(scene(), decoder=decoder, timeout=None) as handle:
+                found.append(handle.result().step.rung)
+
+        waiting = threading.Thread(target=call, args=("full",))
+        waiting.start()
+        pipeline.reload(both_bundle)
+        waiting.join(60)
+        assert found == ["full"]
+        for handle in held:
+            handle.release()
+
+
 def test_a_closed_pipeline_is_not_reloaded(small_bundle: Path) -> None:
     pipeline = Pipeline.load(small_bundle)
     pipeline.close()
