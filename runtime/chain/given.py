@@ -70,12 +70,27 @@ def _check_count(count: int, rows: int) -> None:
         raise InputError(f"num_points is {count:,}; here it is from 0 to {rows:,}")
 
 
+def _rows(name: str, array: Any) -> int:
+    """How many rows a part of a cloud has, whatever it is an array for: not every one says its shape by that name.
+
+    Raises:
+        InputError: it is no array, or has no rows.
+    """
+    shape = getattr(array, "shape", None)
+    if shape is None:
+        shape = getattr(array, "__cuda_array_interface__", {}).get("shape")
+    try:
+        return int((np.asarray(array).shape if shape is None else tuple(shape))[0])
+    except Exception as error:  # whatever the object raises
+        raise InputError(f"{name}: {type(array).__name__} is no array of rows: {error}") from error
+
+
 def _tensors(given: dict[str, Any], preset: Preset, plan: ChainPlan) -> dict[str, Any]:
     known = [buffer.name for buffer in plan.of_role("input")]
     unknown = [str(name) for name in given if name not in known]
     if unknown:
         raise InputError(f"the chain has no input {unknown[0]!r}", f"it has {', '.join(known)}")
-    rows = {name: int(given[name].shape[0]) for name in CLOUD if hasattr(given.get(name), "shape")}
+    rows = {name: _rows(name, given[name]) for name in CLOUD if name in given}
     if len(set(rows.values())) > 1 or (rows and len(rows) < len(CLOUD)):
         raise InputError(f"xyz and rgb belong together and are equally long: {rows}")
     if rows and "num_points" not in given:

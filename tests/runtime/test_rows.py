@@ -42,6 +42,31 @@ def test_a_number_of_points_beyond_the_cloud_is_refused_as_an_array_too(
     assert again.step.number == expected.step.number + 1
 
 
+def test_a_cloud_brings_its_number_of_points_whatever_holds_it(pipeline: Pipeline, tensors: dict[str, Any]) -> None:
+    expected = pipeline.step(tensors).copy()
+    cloud = {name: tensors[name] for name in ("xyz", "rgb")}
+    for held in (list, memoryview, _ByInterface):
+        pipeline.step(scene(seed=1))
+        result = pipeline.step({**tensors, **{name: held(array) for name, array in cloud.items()}, "num_points": 500})
+        assert np.array_equal(result.coarse, expected.coarse)
+        pipeline.step(scene(seed=1))
+        found = pipeline.step({name: held(array) for name, array in cloud.items()})
+        assert found.step.num_points == 500
+    for odd in ({"xyz": list(cloud["xyz"])}, {"xyz": list(cloud["xyz"]), "rgb": list(cloud["rgb"][:300])}):
+        with pytest.raises(InputError, match="xyz and rgb belong together"):
+            pipeline.step(odd)
+    with pytest.raises(InputError, match="^xyz: float32 is no array of rows"):
+        pipeline.step({**cloud, "xyz": np.float32(3)})
+
+
+class _ByInterface:
+    """An array that says what it is by NumPy's protocol alone."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.__array_interface__ = array.__array_interface__
+        self._owner = array
+
+
 def test_fewer_points_than_there_are_and_none_are_taken(pipeline: Pipeline, tensors: dict[str, Any]) -> None:
     fewer = pipeline.step({**tensors, "num_points": np.array([499], np.int32)}).copy()
     assert np.array_equal(pipeline.step({"num_points": 499}).coarse, fewer.coarse)
