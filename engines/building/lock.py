@@ -7,7 +7,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -47,7 +47,8 @@ def build_lock(folder: Path, timeout_s: float, on_wait: Callable[[str], None] | 
         _announce(folder)
         yield
     finally:
-        (folder / _HOLDER).unlink(missing_ok=True)
+        with suppress(OSError):  # the lock is let go whatever lies there
+            (folder / _HOLDER).unlink()
         lock.release()
 
 

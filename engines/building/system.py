@@ -12,6 +12,8 @@ from videoscene_rt.engines.errors import BackendError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP)
+"""Something else has the name of a file or a folder of the store's."""
 
 
 @contextmanager
@@ -26,7 +28,8 @@ def system_errors(folder: Path) -> Iterator[None]:
     except MemoryError as error:
         raise BackendError("out of memory while building engines", "end what else uses memory, or --jobs 1") from error
     except OSError as error:
-        where = folder if error.filename is None else os.fsdecode(error.filename)
+        named = error.filename2 or error.filename  # of a rename the target: that is what is in the way
+        where = folder if named is None else os.fsdecode(named)
         raise BackendError(f"{where}: {error.strerror or error}", _remedy(error.errno)) from error
 
 
@@ -35,4 +38,6 @@ def _remedy(number: int | None) -> str | None:
         return "free some space; the same command goes on where it was"
     if number in FORBIDDEN:
         return "build where the bundle can be written, and copy it"
+    if number in IN_THE_WAY:
+        return "remove it, and build again"
     return None

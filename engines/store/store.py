@@ -18,6 +18,7 @@ from videoscene_rt.engines.digest import file_sha256
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.manifest import FileEntry
 from videoscene_rt.engines.store.identity import EngineIdentity
+from videoscene_rt.engines.store.located import helped_by
 from videoscene_rt.engines.store.private_files import (
     PARTIAL,
     check_file,
@@ -31,6 +32,7 @@ from videoscene_rt.engines.store.records import EngineRecord, Selected
 from videoscene_rt.engines.store.stored_engine import StoredEngine
 
 FOLDER = "engines"
+_IN_THE_WAY = "remove it, and build again"
 IDENTITY_FILE, RECORD_FILE, SELECTED_FILE = "identity.json", "record.json", "selected.json"
 
 
@@ -59,7 +61,7 @@ class EngineStore:
             BackendError: something is missing, or is not as it was stored.
         """
         folder = self.folder / name
-        check_folder(self.folder)
+        self._check()
         check_folder(folder)
         identity = read_model(folder / IDENTITY_FILE, EngineIdentity)
         record = read_model(folder / RECORD_FILE, EngineRecord)
@@ -129,7 +131,7 @@ class EngineStore:
         path = self.folder / SELECTED_FILE
         if not os.path.lexists(path):
             return Selected()
-        check_folder(self.folder)
+        self._check()
         return read_model(path, Selected)
 
     def select(self, selected: Selected) -> None:
@@ -148,14 +150,23 @@ class EngineStore:
             if stat.S_ISDIR(self.folder.lstat().st_mode):
                 self.folder.chmod(0o700)
         except OSError as error:
-            raise BackendError(f"{self.folder} cannot be written: {error.strerror}") from error
-        check_folder(self.folder)
+            remedy = (
+                _IN_THE_WAY
+                if isinstance(error, FileExistsError)
+                else "build where the bundle can be written, and copy it"
+            )
+            raise BackendError(f"{self.folder} cannot be written: {error.strerror}", remedy) from error
+        self._check()
 
     def sweep(self) -> None:
         """Remove what builds that were killed left behind. Only under the lock."""
         for path in self.folder.iterdir():
             if path.name.startswith(".") and path.name.endswith(PARTIAL):
                 remove_tree(path)
+
+    def _check(self) -> None:
+        with helped_by(_IN_THE_WAY if os.path.lexists(self.folder) else None):
+            check_folder(self.folder)
 
     def remove(self, name: str) -> None:
         """Remove an engine; the folder is renamed first, so that nobody finds half of it."""
