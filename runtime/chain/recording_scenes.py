@@ -24,21 +24,22 @@ _MOST_FILES = 1000
 
 @dataclass(frozen=True)
 class SceneSource:
-    """A scene to come: its name in reports, a digest of its content, and the way to load it."""
+    """A scene to come: its name in reports, a digest of its content, the way to load it, and whether it is one of ours."""
 
     name: str
     digest: str
     load: Callable[[], Scene]
+    built_in: bool = False
 
 
 def scene_sources(preset: Preset, folders: Sequence[Path] = ()) -> tuple[SceneSource, ...]:
-    """The user's scene folders, or the built-in scenes; at least `LEAST_SCENES`, filled up with built-in rooms.
+    """The user's scene folders, or the built-in scenes; at least `LEAST_SCENES` that differ, filled up with built-in rooms.
 
     Built in are three procedural rooms, and the motorcycle where the folder that $VSRT_DATA names has it: nothing is downloaded.
 
     Args:
         preset: gives the size of the rooms and the most points that a cloud may have.
-        folders: scene folders (docs/scene-format.md).
+        folders: scene folders (docs/scene-format.md); one with the content of an earlier one is left out.
 
     Raises:
         InputError: a folder is missing, or has too many files to be a scene.
@@ -46,8 +47,11 @@ def scene_sources(preset: Preset, folders: Sequence[Path] = ()) -> tuple[SceneSo
     rooms = [_room(preset, seed) for seed in _ROOM_SEEDS]
     if not folders:
         return (*rooms, *_motorcycle(preset))
-    given = [_folder(preset, folder, number) for number, folder in enumerate(folders, 1)]
-    return (*given, *rooms[: max(0, LEAST_SCENES - len(given))])
+    given: dict[str, SceneSource] = {}
+    for number, folder in enumerate(folders, 1):
+        source = _folder(preset, folder, number)
+        given.setdefault(source.digest, source)
+    return (*given.values(), *rooms[: max(0, LEAST_SCENES - len(given))])
 
 
 def _room(preset: Preset, seed: int) -> SceneSource:
@@ -60,7 +64,7 @@ def _room(preset: Preset, seed: int) -> SceneSource:
 
         return procedural_room(height, width, seed, points)
 
-    return SceneSource(f"room-{seed}", text_sha256([_ROOMS, f"{height} {width} {seed} {points}"]), load)
+    return SceneSource(f"room-{seed}", text_sha256([_ROOMS, f"{height} {width} {seed} {points}"]), load, True)
 
 
 def _motorcycle(preset: Preset) -> list[SceneSource]:
@@ -74,7 +78,7 @@ def _motorcycle(preset: Preset) -> list[SceneSource]:
 
         return motorcycle().thinned(preset.max_points)
 
-    return [SceneSource("motorcycle", text_sha256([*map(file_sha256, files), str(preset.max_points)]), load)]
+    return [SceneSource("motorcycle", text_sha256([*map(file_sha256, files), str(preset.max_points)]), load, True)]
 
 
 def _folder(preset: Preset, folder: Path, number: int) -> SceneSource:

@@ -131,9 +131,10 @@ def build_with_progress(request: BuildRequest, scenes: tuple[Path, ...] = (), *,
     from videoscene_rt.engines.building.build import build_bundle
 
     sources = scene_sources(request.bundle.manifest.preset, scenes)
-    if 0 < len(scenes) < LEAST_SCENES and not quiet:
-        added = ", ".join(source.name for source in sources[len(scenes) :])
-        console.STATUS.print(f"note: at least {LEAST_SCENES} scenes are needed; added {added}", soft_wrap=True)
+    added = [source.name for source in sources if source.built_in]
+    if scenes and added and not quiet:
+        words = f"note: at least {LEAST_SCENES} different scenes are needed; added {', '.join(added)}"
+        console.STATUS.print(words, soft_wrap=True)
     label = f"building {request.backend} engines in {request.precision}"
     with console.progress(label, len(request.bundle.manifest.graphs) + 1, quiet=quiet) as step:
         reached = 0.0

@@ -173,7 +173,11 @@ def test_the_users_scenes_are_used_and_rooms_fill_up(small_bundle: Path, tmp_pat
     found = scene_sources(preset, [one, other])
     assert [source.name for source in found] == ["1-drive", "2-drive", "room-11"]
     assert found[0].load().num_points == preset.max_points
-    assert len(scene_sources(preset, [one, other, one, other])) == 4
+    again = save_scene(scene(points=5000), tmp_path / "c" / "again")
+    found_once = scene_sources(preset, [one, other, one, again])
+    assert [source.name for source in found_once] == ["1-drive", "2-drive", "room-11"], "a scene counts once"
+    assert [source.built_in for source in found_once] == [False, False, True]
+    assert len(scene_sources(preset, [one, other, one, other])) == 3
 
     digest = found[1].digest
     assert scene_sources(preset, [one, other])[1].digest == digest

@@ -116,9 +116,10 @@ def test_a_refused_engine_is_3_with_the_table_and_what_to_do(
 def test_few_scenes_are_filled_up_and_it_is_said(
     bundle: Path, scenes: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, _, err = run(capsys, "build", bundle, "--precision", "fp32", *scenes[:2])
-    assert code == 0
-    assert "at least 3 scenes are needed; added room-11, room-12" in " ".join(err.split())
+    for given in (scenes[:2], scenes[:2] * 3):
+        code, _, err = run(capsys, "build", bundle, "--precision", "fp32", *given)
+        assert code == 0
+        assert "at least 3 different scenes are needed; added room-11, room-12" in " ".join(err.split())
 
 
 def test_fp32_on_the_cpu_is_the_reference(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
