@@ -33,7 +33,7 @@ def taken(device: Device, buffer: Buffer, array: Any, stream: int, whole: bool =
             shorter.
 
     Raises:
-        InputError: dtype, shape or place do not fit, or it is not contiguous.
+        InputError: dtype, shape or place do not fit, or it is not contiguous; to be bound, it is not in memory as the machine reads it.
     """
     found: Given
     if on_device(array):
@@ -50,6 +50,9 @@ def taken(device: Device, buffer: Buffer, array: Any, stream: int, whole: bool =
             raise InputError(f"{buffer.name}: {type(array).__name__} is no array: {error}") from error
         if whole and not found.flags.c_contiguous:
             raise InputError(f"{buffer.name} is not contiguous", "copy it first: numpy.ascontiguousarray")
+        if whole and not (found.dtype.isnative and found.flags.aligned):
+            remedy = f"copy it first: numpy.array(array, {buffer.dtype!r})"
+            raise InputError(f"{buffer.name} is in another byte order than this machine's, or not aligned", remedy)
         dtype = found.dtype.name
     shape = tuple(found.shape)
     fits = shape == buffer.shape

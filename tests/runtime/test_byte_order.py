@@ -1,0 +1,29 @@
+"""Arrays in another byte order than the machine's: read as what they say where they are copied, refused where they are used in place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.scenes import scene
+from videoscene_rt import InputError, Pipeline
+from videoscene_rt.chain.scene_inputs import scene_inputs
+
+
+def test_byte_order_and_alignment(small_bundle: Path) -> None:
+    with Pipeline.load(small_bundle) as pipeline:
+        tensors = scene_inputs(scene(), pipeline.preset)
+        expected = pipeline.step(tensors).copy()
+        poses = tensors["world_to_camera"]
+        swapped = poses.astype(poses.dtype.newbyteorder())
+        pipeline.step(scene(seed=1))
+        assert np.array_equal(pipeline.step({**tensors, "world_to_camera": swapped}).coarse, expected.coarse)
+        shifted = np.frombuffer(bytearray(poses.nbytes + 1), np.uint8)[1:].view(np.float32).reshape(poses.shape)
+        for odd in (swapped, shifted):
+            with pytest.raises(InputError, match="^world_to_camera is in another byte order") as caught:
+                pipeline.bind("world_to_camera", odd)
+            assert "numpy.array(array, 'float32')" in str(caught.value)
+        pipeline.bind("world_to_camera", np.array(swapped, "float32"))
+        assert np.array_equal(pipeline.step({}).coarse, expected.coarse)
