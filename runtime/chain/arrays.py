@@ -33,7 +33,8 @@ def taken(device: Device, buffer: Buffer, array: Any, stream: int, whole: bool =
             shorter.
 
     Raises:
-        InputError: dtype, shape or place do not fit, or it is not contiguous; to be bound, it is not in memory as the machine reads it.
+        InputError: dtype, shape or place do not fit, or it is not contiguous; to be bound, it is not in memory as the machine reads it,
+            or is a result's and cannot be written to.
     """
     found: Given
     if on_device(array):
@@ -53,6 +54,8 @@ def taken(device: Device, buffer: Buffer, array: Any, stream: int, whole: bool =
         if whole and not (found.dtype.isnative and found.flags.aligned):
             remedy = f"copy it first: numpy.array(array, {buffer.dtype!r})"
             raise InputError(f"{buffer.name} is in another byte order than this machine's, or not aligned", remedy)
+        if whole and buffer.role == "result" and not found.flags.writeable:
+            raise InputError(f"{buffer.name} cannot be written to", "bind an array that can: numpy.empty")
         dtype = found.dtype.name
     shape = tuple(found.shape)
     fits = shape == buffer.shape

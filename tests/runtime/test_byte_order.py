@@ -1,4 +1,7 @@
-"""Arrays in another byte order than the machine's: read as what they say where they are copied, refused where they are used in place."""
+"""Arrays in another byte order than the machine's: read as what they say where they are copied, refused where they are used in place.
+
+So are arrays that nobody may write to, where a result goes.
+"""
 
 from __future__ import annotations
 
@@ -27,3 +30,23 @@ def test_byte_order_and_alignment(small_bundle: Path) -> None:
             assert "numpy.array(array, 'float32')" in str(caught.value)
         pipeline.bind("world_to_camera", np.array(swapped, "float32"))
         assert np.array_equal(pipeline.step({}).coarse, expected.coarse)
+
+
+def test_no_result_goes_where_nobody_may_write(small_bundle: Path) -> None:
+    with Pipeline.load(small_bundle, slots=1) as pipeline:
+        expected = pipeline.step(scene()).copy()
+        kept = np.zeros_like(expected.coarse)
+        kept.flags.writeable = False
+        with pytest.raises(InputError, match="^coarse cannot be written to"):
+            pipeline.bind("coarse", kept)
+        mine = np.zeros_like(expected.coarse)
+        pipeline.bind("coarse", mine)
+        pipeline.step(scene())
+        assert np.array_equal(mine, expected.coarse)
+        points = scene(seed=1)
+        for name in ("xyz", "rgb"):
+            whole = np.zeros((pipeline.preset.max_points, 3), getattr(points, name).dtype)
+            whole[: points.num_points] = getattr(points, name)
+            whole.flags.writeable = False
+            pipeline.bind(name, whole)
+        assert pipeline.step({"num_points": points.num_points}).status == "ok"
