@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from videoscene_rt.asked import Asked
@@ -14,7 +14,7 @@ from videoscene_rt.handle import Handle
 from videoscene_rt.reload import take_over
 from videoscene_rt.split_run import Deadline
 from videoscene_rt.stepper import Stepper, SupersededError
-from videoscene_rt.turns import turn
+from videoscene_rt.turns import T, in_turn
 from videoscene_rt.watchdog import Watchdog
 
 
@@ -28,7 +28,7 @@ class InUse:
 
     def __init__(self, chain: Chain, stepper: Stepper) -> None:
         self.stepper = stepper
-        self.one_step = threading.Lock()
+        self.one_step = threading.RLock()
         self._chain: Chain | None = chain
 
     @property
@@ -42,17 +42,15 @@ class InUse:
             raise InputError("the pipeline is closed", "load it again: Pipeline.load(bundle)")
         return self._chain
 
-    @contextmanager
-    def turn(self, deadline: Deadline | None) -> Iterator[None]:
-        """Hold ``one_step`` for a step.
+    def in_turn(self, deadline: Deadline | None, work: Callable[[], T]) -> T:
+        """Do something under ``one_step``, for a step; what it gives.
 
         Raises:
             InputError: the step has a deadline, and there is no ladder.
             BackendError: others held it until some time after the deadline.
         """
         _ = self.chain
-        with turn(self.one_step, deadline, 0.0 if deadline is None else self.stepper.grace_s):
-            yield
+        return in_turn(self.one_step, deadline, 0.0 if deadline is None else self.stepper.grace_s, work)
 
     def begin(self, asked: Asked) -> tuple[Handle, Stepper]:
         """Begin a step; with which stepper it was begun. See `Stepper.begin`."""

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal
 
@@ -248,16 +249,18 @@ class Pipeline:
         if until is not None and decoder is not None:
             raise InputError("with a deadline the ladder chooses the decoder", "leave one of the two out")
         asked = Asked(scene, seed, stream, _PATIENCE_S, False, called, self._last.release, until, decoder)
-        with self._in_use.turn(until):
-            handle, _ = self._in_use.begin(asked)
-            try:
-                result = handle.result()
-            except BaseException:
-                self._tally.count("failed")
-                handle.release()
-                raise
-            self._last.keep(handle)
-            return result
+        return self._in_use.in_turn(until, partial(self._step, asked))
+
+    def _step(self, asked: Asked) -> Result:
+        handle, _ = self._in_use.begin(asked)
+        try:
+            result = handle.result()
+        except BaseException:
+            self._tally.count("failed")
+            handle.release()
+            raise
+        self._last.keep(handle)
+        return result
 
     @memory_errors()
     def submit(
@@ -390,7 +393,8 @@ class Pipeline:
             bundle: the folder. on_verified: see `load`.
 
         Raises:
-            InputError: see `load`; or its arrays have other sizes, or it lacks one of both decoders; or the pipeline is closed. It goes on with the bundle that it has.
+            InputError: see `load`; or its arrays have other sizes, or it lacks one of both decoders; or the pipeline is closed. It goes on
+                with the bundle that it has.
             BackendError: see `load`; or the self-test failed. It goes on with the bundle that it has.
         """
         check_callable("on_verified", on_verified)

@@ -26,7 +26,7 @@ from videoscene_rt.launching import AnyRun, launch_step
 from videoscene_rt.scenes.scene import Scene
 from videoscene_rt.slot_pool import SlotPool, StoppedError
 from videoscene_rt.split_run import Deadline
-from videoscene_rt.turns import turn
+from videoscene_rt.turns import in_turn
 from videoscene_rt.watchdog import Watchdog, Watched
 from videoscene_rt.worker import Worker
 
@@ -103,26 +103,31 @@ class Stepper:
             name: taken(chain.device, chain.plan.buffer(name), array, chain.uploads.stream.handle)
             for name, array in inputs.items()
         }
-        self._check(arrays)
+        self._check_count(arrays)
+        check_finite(arrays)
         asked.free()  # after everything was checked: a refused step ends no result
         slot, watched, run, launching = None, None, None, False
+
+        def put(slot: int) -> Handle:
+            nonlocal watched, run, launching
+            self._check_open()
+            if self._watchdog is not None:
+                watched = self._watchdog.watch((id(chain), slot), self.number + 1, chain.device)
+            self._check_count(arrays)  # the cloud that is there may be another one by now
+            if seed is not None:
+                self._draw(seed)
+            chain.uploads.upload(chain.slots[slot], arrays, after)
+            launching = True
+            run = self._launch(asked, way, slot)
+            handle = self._handle(self._begun(asked, way, slot, inputs, watched), run, asked.deadline)
+            self._under_way = [*(other for other in self._under_way if not other.done), handle]
+            if watched is not None:
+                watched.run = run
+            return handle
+
         try:
             slot = self._take(asked, grace_s)
-            with turn(self.lock, asked.deadline, grace_s):
-                self._check_open()
-                if self._watchdog is not None:
-                    watched = self._watchdog.watch((id(chain), slot), self.number + 1, chain.device)
-                self._check(arrays)  # the cloud that is there may be another one by now
-                if seed is not None:
-                    self._draw(seed)
-                chain.uploads.upload(chain.slots[slot], arrays, after)
-                launching = True
-                run = self._launch(asked, way, slot)
-                handle = self._handle(self._begun(asked, way, slot, inputs, watched), run, asked.deadline)
-                self._under_way = [*(other for other in self._under_way if not other.done), handle]
-                if watched is not None:
-                    watched.run = run
-                return handle
+            return in_turn(self.lock, asked.deadline, grace_s, partial(put, slot))
         except BaseException:
             if watched is not None:
                 watched.end()
@@ -196,17 +201,14 @@ class Stepper:
         if self._superseded:
             raise SupersededError
 
-    def _check(self, arrays: Mapping[str, Given]) -> None:
-        held = self._preset.max_points if "xyz" in self._chain.bound else self._chain.uploads.rows("xyz")
-        check_count(arrays, held)
-        check_finite(arrays)
+    def _check_count(self, arrays: Mapping[str, Given]) -> None:
+        check_count(arrays, self._preset.max_points if "xyz" in self._chain.bound else self._chain.uploads.rows("xyz"))
 
     def _take(self, asked: Asked, grace_s: float) -> int:
         try:
             return self._slots.take(asked.timeout if asked.deadline is None else asked.deadline.left_s)
         except StoppedError:
-            with turn(self.lock, asked.deadline, grace_s):
-                self._check_open()  # raises
+            in_turn(self.lock, asked.deadline, grace_s, self._check_open)  # raises
             raise
 
     def _launch(self, asked: Asked, way: str | None, slot: int) -> AnyRun:

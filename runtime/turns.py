@@ -1,43 +1,48 @@
-"""Taking a lock for a step that may have a deadline: nobody waits for it longer than for the coarse frames."""
+"""Doing something under a lock for a step that may have a deadline: nobody waits for the lock longer than for the coarse frames."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.split_run import Deadline
 
-Lock = Any
-"""`threading.Lock` or `threading.RLock`, which are functions to a type checker."""
+T = TypeVar("T")
 
 
-@contextmanager
-def turn(lock: Lock, deadline: Deadline | None, grace_s: float) -> Iterator[None]:
-    """Hold a lock; for a step with a deadline wait for it until some time after that and no longer.
+def in_turn(lock: Any, deadline: Deadline | None, grace_s: float, work: Callable[[], T]) -> T:
+    """Do something under a lock; for a step with a deadline wait for the lock until some time after that and no longer.
+
+    Written out, and not as a context manager of Python's own: Ctrl-C between its lines would leave the lock taken for good.
 
     Args:
-        lock: which.
+        lock: a `threading.RLock` that the calling thread does not hold.
         deadline: of the step; None waits for as long as it takes.
         grace_s: how long after the deadline.
+        work: what is done.
+
+    Returns:
+        What that gives.
 
     Raises:
-        BackendError: whoever holds it has not let it go in time.
+        BackendError: whoever holds the lock has not let it go in time.
     """
-    longest = -1.0 if deadline is None else min(deadline.left_s + grace_s, threading.TIMEOUT_MAX)
-    if not lock.acquire(timeout=longest):
-        assert deadline is not None
-        raise too_late(
-            deadline,
-            "another call held the pipeline until then: give every step a deadline, and see what waits in docs/reliability.md",
-        )
+    if deadline is None:
+        with lock:
+            return work()
     try:
-        yield
+        if lock.acquire(timeout=min(deadline.left_s + grace_s, threading.TIMEOUT_MAX)):
+            return work()
     finally:
-        lock.release()
+        while lock._is_owned():
+            lock.release()
+    raise too_late(
+        deadline,
+        "another call held the pipeline until then: give every step a deadline, and see what waits in docs/reliability.md",
+    )
 
 
 def too_late(deadline: Deadline, remedy: str) -> BackendError:
