@@ -64,11 +64,13 @@ class StreamFacts(_Data):
 
 
 class StageFacts(_Data):
-    """The stages run one by one, not captured, each between two events of the device's clock (of the host's on the CPU).
+    """The stages run one by one on one stream, not captured, each between two events of the device's clock (of the host's on the CPU).
+
+    In records from before 23 November 2026 some of a GPU's ran beside each other, on the streams of the step.
 
     Attributes:
         uncaptured: when each ran, medians.
-        sum_ms: all of them, one after the other.
+        sum_ms: all of them together.
         whole_ms: the whole step as it is launched, the median of "device" (of "host" on the CPU); captured where it can be.
         captured: whether ``whole_ms`` is of one graph.
     """

@@ -177,7 +177,7 @@ class _Run:
         facts = found.facts
 
         def stages() -> None:
-            seen = facts["chain"].stages if "chain" in facts and not self._captured else None
+            seen = facts["chain"].stages if "chain" in facts and not self._cuda else None
             facts["stages"] = stage_facts(
                 lambda: load(request.bare, capture=False), self._scene, seen, found.whole_ms, self._captured
             )

@@ -9,6 +9,8 @@ from videoscene_rt import Pipeline
 from videoscene_rt.bench.chain_pipeline import fill
 from videoscene_rt.bench.overlap import StageSpan
 from videoscene_rt.bench.step_facts import StageFacts
+from videoscene_rt.chain.program import Program
+from videoscene_rt.chain.schedule import schedule
 from videoscene_rt.scenes.scene import Scene
 
 _REPEATS = 20
@@ -22,7 +24,7 @@ def stage_facts(
     Args:
         load: gives that pipeline.
         scene: the one that was measured.
-        seen: the stages of the measured pipeline, where they ran uncaptured there: nothing is run again then.
+        seen: the stages of the measured pipeline, where they ran one by one there: nothing is run again then.
         whole_ms: the whole step's median there.
         captured: whether that step was one graph.
     """
@@ -36,6 +38,10 @@ def stage_facts(
 
 
 def _uncaptured(load: Callable[[], Pipeline], scene: Scene) -> tuple[StageSpan, ...]:
+    """On one stream: beside each other, as in a step, two stages take longer than each by itself."""
     with load() as pipeline:
         fill(pipeline, scene)
-        return tuple(StageSpan(**asdict(time)) for time in pipeline.timeline(_REPEATS))
+        chain = pipeline.chain
+        chain.lanes[0].synchronize()
+        alone = Program(chain.device, schedule(chain.plan, lanes=1), chain.slots[0].program.contexts, chain.lanes)
+        return tuple(StageSpan(**asdict(time)) for time in alone.timeline(_REPEATS))
