@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Literal
+from weakref import finalize
 
 import numpy.typing as npt
 
@@ -79,6 +80,8 @@ class Pipeline:
         self._options: LoadOptions | None = None
         self._swapping = threading.RLock()
         guard(self)
+        if watchdog is not None:
+            finalize(self, watchdog.close).atexit = False  # where nobody closes it, the thread ends with it
 
     @classmethod
     @memory_errors()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, NoReturn
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.threads import start_daemon
@@ -34,6 +34,7 @@ class Worker:
         self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._state = _State()
+        finalize(self, self._tasks.put, None).atexit = False  # where nobody shuts it down, its thread ends with it
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Run something after everything that was submitted before. One thread at a time may call this."""

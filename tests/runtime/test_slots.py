@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.scenes import scene
 from tests.support.slow_backend import GatedBackend, pipeline_over
-from videoscene_rt import InputError, Pipeline
+from videoscene_rt import InputError, Ladder, Pipeline
 from videoscene_rt.result import Result
 from videoscene_rt.stream_runs import _Aside
 
@@ -127,3 +127,17 @@ def test_a_copy_that_another_threads_step_came_between_is_none(small_bundle: Pat
         torn = Result(result.step, {"frames": Overwritten(), "coarse": result._arrays["coarse"]}, result._stale)
         with pytest.raises(InputError, match="given back for a later step"):
             torn.copy()
+
+
+def test_a_pipeline_that_nobody_closed_leaves_no_thread(small_bundle: Path) -> None:
+    before = set(threading.enumerate())
+    pipeline = Pipeline.load(small_bundle, ladder=Ladder(), threads=1)
+    pipeline.step(scene(), deadline=30.0)
+    pipeline.submit(scene()).result()
+    its = set(threading.enumerate()) - before
+    assert len(its) == 3, "one renders, one refines, one watches"
+    del pipeline
+    gc.collect()
+    for thread in its:
+        thread.join(10)
+        assert not thread.is_alive(), thread.name
