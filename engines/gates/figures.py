@@ -5,8 +5,11 @@ The distances are Polygraphy's (its L2 and cosine comparators); the PSNR of a pi
 
 from __future__ import annotations
 
+import importlib
 import math
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -146,8 +149,35 @@ def comparators() -> tuple[str, Distances]:
     l2, cosine = L2CompareFunc(), CosineSimilarityCompareFunc()
 
     def distances(reference: npt.NDArray[Any], candidate: npt.NDArray[Any]) -> tuple[float, float]:
-        one, other = (IterationResult({"output": array}) for array in (reference, candidate))
-        with G_LOGGER.verbosity(G_LOGGER.CRITICAL):  # its own verdicts, on limits that are not ours
+        # Its own verdicts, on limits that are not ours, are not told.
+        with G_LOGGER.verbosity(G_LOGGER.CRITICAL), _without_torch():
+            one, other = (IterationResult({"output": array}) for array in (reference, candidate))
             return l2(one, other)["output"].l2_norm, cosine(one, other)["output"].cosine_similarity
 
     return f"polygraphy {polygraphy.__version__}", distances
+
+
+@contextmanager
+def _without_torch() -> Iterator[None]:
+    """Polygraphy asks whether an array is torch's by importing torch, whatever that raises: a Ctrl-C meanwhile was lost, and half a torch
+    ended the process. Ours are NumPy's, so it is told that there is no torch, unless there is one already."""
+    arrays = importlib.import_module("polygraphy.util.array")
+    torch = getattr(arrays, "torch", None)
+    if torch is None or "torch" in sys.modules:
+        yield
+        return
+    arrays.torch = _Absent()  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        arrays.torch = torch  # type: ignore[attr-defined]
+
+
+class _Absent:
+    """A module that is not there, as Polygraphy asks of its lazy ones."""
+
+    def is_installed(self) -> bool:
+        return False
+
+    def is_importable(self) -> bool:
+        return False

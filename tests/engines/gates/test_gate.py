@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -194,3 +196,23 @@ def test_a_lower_precision_is_never_asked_for_more() -> None:
 def test_a_pair_without_limits_is_refused() -> None:
     with pytest.raises(BackendError, match="no limits for graph upsampler in fp16"):
         limits("upsampler", "fp16")
+
+
+_COMPARED = """
+import sys
+import numpy as np
+from videoscene_rt.engines.gates.figures import comparators, measure
+_, distances = comparators()
+for array in (np.ones(4, np.float32), np.ones((1, 4, 4, 3), np.uint8)):
+    assert measure(array, array * 2, distances).relative_l2 == 1
+import polygraphy.util.array
+assert polygraphy.util.array.torch.is_installed(), "it is told so while it compares, and not after"
+print("torch" in sys.modules)
+"""
+
+
+def test_comparing_imports_no_torch() -> None:
+    """Polygraphy would, and lose a Ctrl-C that comes meanwhile, or end with SIGSEGV over half a torch."""
+    pytest.importorskip("torch")
+    done = subprocess.run([sys.executable, "-c", _COMPARED], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
