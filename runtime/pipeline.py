@@ -81,7 +81,7 @@ class Pipeline:
         self._swapping = threading.RLock()
         guard(self)
         if watchdog is not None:
-            finalize(self, watchdog.close).atexit = False  # where nobody closes it, the thread ends with it
+            finalize(self, watchdog.leave).atexit = False  # where nobody closes it, the thread ends with it
 
     @classmethod
     @memory_errors()

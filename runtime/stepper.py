@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from videoscene_rt.counters import Tally
 from videoscene_rt.deadline import DeadlineHandle, Deadlines
 from videoscene_rt.engines.errors import InputError
 from videoscene_rt.engines.preset import Preset
-from videoscene_rt.handle import Handle, stream_handle
+from videoscene_rt.handle import Handle, Run, stream_handle
 from videoscene_rt.launching import AnyRun, launch_step
 from videoscene_rt.scenes.scene import Scene
 from videoscene_rt.slot_pool import SlotPool, StoppedError
@@ -82,6 +83,7 @@ class Stepper:
         self._slots = SlotPool(chain, deadlines)
         self._under_way: list[Handle] = []
         self._worker = Worker("videoscene_rt") if deadlines is None else deadlines.worker
+        self._ending: list[Run] = []
         self._superseded = False
         self._draw(seed)
 
@@ -111,6 +113,7 @@ class Stepper:
         def put(slot: int) -> Handle:
             nonlocal watched, run, launching
             self._check_open()
+            self._ending = _still_running(self._ending)
             if self._watchdog is not None:
                 watched = self._watchdog.watch((id(chain), slot), self.number + 1, chain.device)
             self._check_count(arrays)  # the cloud that is there may be another one by now
@@ -168,6 +171,9 @@ class Stepper:
         """Wait for the steps under way and begin no more."""
         with self.lock:
             self.settle()
+            for run in self._ending:
+                with suppress(Exception):
+                    run.wait(None)
             self.collector.closed = True
             self.retire()
 
@@ -183,6 +189,7 @@ class Stepper:
                 self.deadlines.succeed(old.deadlines, tally)
             if any(self._chain.plan.buffer(name).role == "result" for name in self._chain.bound):
                 self._slots.follow(old._slots)
+            self._ending = _still_running([*old._ending, *(handle.run for handle in old._under_way)])
         old.retire()
 
     def retire(self) -> None:
@@ -254,3 +261,13 @@ class Stepper:
         for name, array in draw_noise(self._preset, seed, self._noise).items():
             self._chain.write(name, array)
         self.seed = seed
+
+
+def _still_running(runs: Iterable[Run]) -> list[Run]:
+    """Steps of a bundle that was swapped out: each holds its chain, whose memory a device may still write to, until it has ended."""
+    found = []
+    for run in runs:
+        with suppress(Exception):  # a fault of the device: nothing runs there any more
+            if not run.done:
+                found.append(run)
+    return found

@@ -15,6 +15,8 @@ from videoscene_rt.threads import start_daemon
 
 _LOG = logging.getLogger("videoscene_rt")
 _LONGEST_S = 1e9
+_LOOK_S = 1.0
+_NOBODY = -1
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Watchdog:
         self._watched: dict[tuple[int, int], Watched] = {}
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._closed = False
+        self._closed = self._left = False
 
     def watch(self, place: tuple[int, int], step: int, device: _Device) -> Watched:
         """Watch a step; it takes the place of the last one there, whose event its own will use.
@@ -138,6 +140,12 @@ class Watchdog:
             self._watched.clear()
             self._changed.notify()
 
+    def leave(self) -> None:
+        """Nobody is left who could close it: watch what still runs, which may need what it runs on, and then no more."""
+        with self._changed:
+            self._left = True
+            self._changed.notify()
+
     def _let_go(self, newest: int) -> None:
         """Forget the ended steps of bundles that were swapped out: each would hold a whole chain until the thread looks again."""
         for place in [place for place in self._watched if place[0] != newest]:
@@ -151,7 +159,9 @@ class Watchdog:
     def _serve(self) -> None:
         while True:
             with self._changed:
-                if self._closed:
+                if self._left:
+                    self._let_go(_NOBODY)
+                if self._closed or (self._left and not self._watched):
                     return
                 self._watched = {place: each for place, each in self._watched.items() if not each.over}
                 running = [each for each in self._watched.values() if not each.reported]
@@ -161,7 +171,8 @@ class Watchdog:
                     first = min((each.started for each in running), default=None)
                     # Reported ones are looked at now and then, so that what they hold is let go when they end.
                     rest = self._limit_s if self._watched else None
-                    self._changed.wait(rest if first is None else first + self._limit_s - now)
+                    wait_s = rest if first is None else first + self._limit_s - now
+                    self._changed.wait(min(wait_s or _LOOK_S, _LOOK_S) if self._left else wait_s)
                     continue
             for each in due:
                 self._look(each)

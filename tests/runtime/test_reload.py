@@ -16,6 +16,8 @@ import pytest
 
 from tests.faults.damage import certify
 from tests.support.scenes import scene
+from tests.support.simulated_device import HashBackend, Work
+from tests.support.slow_backend import WorkingDevice, pipeline_over
 from videoscene_rt import InputError, Ladder, Pipeline, VsrtError, in_use
 from videoscene_rt import pipeline as pipeline_module
 from videoscene_rt.engines.errors import BackendError
@@ -203,6 +205,34 @@ def test_a_held_result_in_memory_of_yours_is_not_written_over(small_bundle: Path
         held.release()
         pipeline.step(scene(seed=2))
         assert np.array_equal(mine, frames_of(other_bundle, 2))
+
+
+@pytest.mark.parametrize("how", ["step", "close"])
+def test_a_bundle_lives_until_what_the_device_runs_of_it_has_ended(
+    small_bundle: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Its handle was given back at once, and nothing watches: memory that is still written to is nobody's before that."""
+    device = WorkingDevice(0, 0)
+    with pipeline_over(HashBackend(device, {}), small_bundle, monkeypatch) as pipeline:
+        old = weakref.ref(pipeline.chain)
+        new = pipeline_over(HashBackend(device, {}), small_bundle, monkeypatch)
+        pipeline.submit(scene()).release()
+        gate = device.event()
+        gate.recorded = 1
+        lane: Any = pipeline.chain.lanes[0]
+        lane.queue.appendleft(Work("wait", event=gate, count=1))
+        pipeline._swap(new)
+        gc.collect()
+        assert old() is not None, "the step runs"
+        gate.reached = 1
+        if how == "step":
+            device.synchronize()
+            pipeline.step(scene())
+            gc.collect()
+            assert old() is None
+        else:
+            pipeline.close()
+            assert not lane.queue
 
 
 def test_a_decoder_that_calls_may_name_stays(both_bundle: Path, published_bundle: Path) -> None:

@@ -199,3 +199,17 @@ def test_steps_of_a_swapped_out_bundle_hold_it_until_they_end_and_no_longer() ->
     assert gone() is None
     assert set(watchdog._watched) == {(2, 0), (2, 1)}
     watchdog.close()
+
+
+def test_what_still_runs_is_held_though_nobody_is_left_and_then_the_thread_ends() -> None:
+    watchdog, device, run = Watchdog(3600.0), Device(), Run()
+    before = set(threading.enumerate())
+    watchdog.watch((1, 0), 0, device).run = run
+    gone = weakref.ref(device)
+    del device
+    watchdog.leave()
+    time.sleep(0.05)
+    assert gone() is not None
+    run.done = True
+    wait_for(lambda: gone() is None)
+    wait_for(lambda: set(threading.enumerate()) <= before)
