@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -61,4 +60,4 @@ def test_a_loader_is_told_the_same_of_a_store_that_is_a_link(built: Path) -> Non
     error = refusal(built)
     assert "engines is not a folder inside the bundle" in error.problem
     assert error.remedy == "remove it, and build again"
-    os.unlink(built / "engines")
+    (built / "engines").unlink()
