@@ -194,7 +194,8 @@ class FrameStream:
         return self._handle.result(timeout)
 
     def close(self, after: Any = None) -> None:
-        """Give the slot back. On the CPU chunks that were not begun are left out; on a GPU what was launched runs to its end, before the
+        """Give the slot back, without waiting. On the CPU chunks that were not begun are left out, and the slot is free when the one
+        under way has ended; on a GPU what was launched runs to its end, before the
         slot's next step. A second time does nothing.
 
         Args:

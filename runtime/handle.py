@@ -104,7 +104,8 @@ class Handle:
         self._run.order(stream_handle(stream))
 
     def release(self, after: Any = None) -> None:
-        """Give the slot back; the result is no longer to be had. A second time does nothing.
+        """Give the slot back, without waiting; the result is no longer to be had. On the CPU the slot is free when the step has ended. A
+        second time does nothing.
 
         Args:
             after: a stream of yours that still reads the results: the slot's next step waits for what it has now. It may be destroyed
