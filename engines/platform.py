@@ -9,6 +9,7 @@ from typing import Literal
 
 from videoscene_rt.engines import machine
 from videoscene_rt.engines.errors import BackendError
+from videoscene_rt.engines.processor import processor
 from videoscene_rt.engines.tensorrt.capabilities import Capabilities, capabilities
 
 PORTABLE = "any"
@@ -84,7 +85,7 @@ KINDS = {
 class Platform:
     """A backend on this machine.
 
-    ``device`` and ``compute_capability`` are what it runs on ("cpu" and None on the CPU; None and None without a GPU);
+    ``device`` and ``compute_capability`` are what it runs on ("cpu" and `processor` on the CPU; None and None without a GPU);
     ``built_for`` and ``built_capability`` are what an engine built here says it is for.
     """
 
@@ -111,8 +112,8 @@ class Platform:
 
     @property
     def built_capability(self) -> str | None:
-        """The compute capability in the identity of an engine that is built here."""
-        return None if self.kind.portable else self.compute_capability
+        """The compute capability in the identity of an engine that is built here; None where it is the same file on another one."""
+        return None if self.kind.portable or self.kind.device == "cpu" else self.compute_capability
 
     @property
     def cannot_run(self) -> str:
@@ -144,7 +145,7 @@ def platform(backend: str) -> Platform:
         raise BackendError(f"backend {backend!r} is not to be had in this version; it has {', '.join(KINDS)}")
     version = _version(kind)
     if kind.device == "cpu":
-        return Platform(kind, version, "cpu", None)
+        return Platform(kind, version, "cpu", processor())
     gpu = machine.gpu()
     return Platform(kind, version, gpu.name if gpu else None, gpu.compute_capability if gpu else None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -513,6 +514,17 @@ def test_the_identity_says_what_made_it(built_once: Path) -> None:
     assert identity.calibration_sha256 == recording(built_once).digest
     assert engine.record.versions["onnxruntime"] == identity.backend_version
     assert load(built_once).identity == identity
+
+
+def test_on_another_processor_the_same_files_are_gated_again(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """INT8 without VNNI saturates where INT8 with it does not: what one processor showed says nothing of the other."""
+    monkeypatch.setattr(platform, "processor", lambda: "x86_64 avx2")
+    problem = refusal(built).problem
+    assert re.search(r"was gated on cpu \(.+\), here is cpu \(x86_64 avx2\)$", problem)
+    report = build(built)
+    report.check()
+    assert set(outcomes(report).values()) <= {"reused", "source"}
+    assert load(built).identity == stored(built, "student").identity
 
 
 _STEP = """
