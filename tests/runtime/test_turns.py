@@ -17,7 +17,9 @@ from videoscene_rt import BackendError, Ladder, Pipeline
 
 SOON = 0.3
 LATE = 30.0
-GRACE = 0.2
+GRACE = 1.0
+PATIENCE = 10.0
+"""What would wait for a gate waits for a minute; a busy machine may take some seconds longer than an idle one."""
 
 
 @pytest.fixture
@@ -38,11 +40,11 @@ def pipeline(backend: GatedBackend, small_bundle: Path, monkeypatch: pytest.Monk
             gate.open()
 
 
-def beside(call: Callable[[], Any]) -> threading.Thread:
-    """A call on a thread of its own, which has got as far as it can."""
+def beside(call: Callable[[], Any], backend: GatedBackend) -> threading.Thread:
+    """A call on a thread of its own, which has got as far as to the student's gate."""
     thread = threading.Thread(target=call, daemon=True)
     thread.start()
-    time.sleep(0.1)
+    assert backend.gates["student"].entered.wait(10)
     return thread
 
 
@@ -61,7 +63,7 @@ def test_whoever_waits_for_a_late_step_does_not_make_it_later(
     other.start()
     begin = time.monotonic()
     result = pipeline.step(scene(), deadline=2 * SOON)
-    assert time.monotonic() - begin < 2 * SOON + 1.0
+    assert time.monotonic() - begin < 2 * SOON + PATIENCE
     assert result.status == "late"
     assert other.is_alive()
     backend.gates["student"].open()
@@ -72,11 +74,11 @@ def test_beside_another_threads_step_there_is_an_error_in_time_and_then_it_works
     pipeline: Pipeline, backend: GatedBackend
 ) -> None:
     backend.gates["student"].shut()
-    other = beside(lambda: pipeline.step(scene()))
+    other = beside(lambda: pipeline.step(scene()), backend)
     begin = time.monotonic()
     with pytest.raises(BackendError, match="after the deadline not even the coarse frames were there") as caught:
         pipeline.step(scene(), deadline=SOON)
-    assert SOON + GRACE <= time.monotonic() - begin < SOON + GRACE + 1.0
+    assert SOON + GRACE <= time.monotonic() - begin < SOON + GRACE + PATIENCE
     assert "another call held the pipeline" in (caught.value.remedy or "")
     backend.gates["student"].open()
     other.join(30)
@@ -85,13 +87,19 @@ def test_beside_another_threads_step_there_is_an_error_in_time_and_then_it_works
 
 def test_a_step_that_waited_for_others_is_as_old_as_its_call(pipeline: Pipeline, backend: GatedBackend) -> None:
     backend.gates["student"].shut()
-    other = beside(lambda: pipeline.step(scene()))
-    threading.Timer(0.4, backend.gates["student"].open).start()
+    other = beside(lambda: pipeline.step(scene()), backend)
+    opened: list[int] = []
+
+    def let_go() -> None:
+        opened.append(time.monotonic_ns())
+        backend.gates["student"].open()
+
+    threading.Timer(1.0, let_go).start()
     before = time.monotonic_ns()
     result = pipeline.step(scene())
-    assert 0 <= result.step.started_ns - before < 200e6
+    assert before <= result.step.started_ns < opened[0] <= result.step.finished_ns
     assert result.timestamp_ns == result.step.started_ns
-    assert result.step.duration_ms >= 300
+    assert result.step.duration_ms >= (opened[0] - result.step.started_ns) / 1e6
     other.join(30)
 
 
