@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -14,6 +15,12 @@ from videoscene_rt.engines.specs import Signature
 if TYPE_CHECKING:
     from videoscene_rt.engines.device import Device
     from videoscene_rt.engines.memory import Memory
+
+
+@lru_cache(maxsize=64)
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """NumPy's name of a dtype, "float32". NumPy makes it anew in Python whenever it is asked, and a step asks a dozen times."""
+    return dtype.name
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class TensorView:
         """
         if not array.flags.c_contiguous:
             raise ValueError("only C-contiguous arrays can be bound")
-        return cls(array.ctypes.data, np.dtype(array.dtype).name, array.shape, "cpu", array)
+        return cls(array.ctypes.data, dtype_name(array.dtype), array.shape, "cpu", array)
 
 
 class Context(Protocol):

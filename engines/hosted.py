@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from videoscene_rt.engines.engine import Context, Engine, TensorView
+from videoscene_rt.engines.engine import Context, Engine, TensorView, dtype_name
 from videoscene_rt.engines.errors import BackendError
 from videoscene_rt.engines.specs import Signature
 
@@ -73,7 +73,7 @@ class HostedContext:
         array = self._host.get(name)
         if array is None:
             raise BackendError(f"graph {self._spec.name} has no input or output {name!r}")
-        if (view.device, view.dtype, view.shape) != (self._device, array.dtype.name, array.shape):
+        if (view.device, view.dtype, view.shape) != (self._device, dtype_name(array.dtype), array.shape):
             found = f"{view.dtype}{list(view.shape)} on {view.device}"
             raise BackendError(
                 f"graph {self._spec.name} wants {name}: {array.dtype}{list(array.shape)} on {self._device}, not {found}"

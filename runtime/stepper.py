@@ -116,7 +116,8 @@ class Stepper:
             self._ending = _still_running(self._ending)
             if self._watchdog is not None:
                 watched = self._watchdog.watch((id(chain), slot), self.number + 1, chain.device)
-            self._check_count(arrays)  # the cloud that is there may be another one by now
+            if "xyz" not in arrays:
+                self._check_count(arrays)  # the cloud that is there may be another one by now
             if seed is not None:
                 self._draw(seed)
             chain.uploads.upload(chain.slots[slot], arrays, after)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from videoscene_rt.chain.description import Buffer
 from videoscene_rt.engines.device import Device
-from videoscene_rt.engines.engine import TensorView
+from videoscene_rt.engines.engine import TensorView, dtype_name
 from videoscene_rt.engines.errors import InputError
 
 _ON_DEVICE = (2, 13)
@@ -56,7 +56,7 @@ def taken(device: Device, buffer: Buffer, array: Any, stream: int, whole: bool =
             raise InputError(f"{buffer.name} is in another byte order than this machine's, or not aligned", remedy)
         if whole and buffer.role == "result" and not found.flags.writeable:
             raise InputError(f"{buffer.name} cannot be written to", "bind an array that can: numpy.empty")
-        dtype = found.dtype.name
+        dtype = dtype_name(found.dtype)
     shape = tuple(found.shape)
     fits = shape == buffer.shape
     if buffer.name in CLOUD and not whole:
