@@ -20,7 +20,7 @@ from videoscene_rt.bench.published.engines.exporting import export_items
 from videoscene_rt.bench.published.engines.handed import BLOCKS_FILE, STAGE_FILE, Handed, read_tensors
 from videoscene_rt.bench.published.engines.item import Item
 from videoscene_rt.bench.published.engines.request import EnginesRequest, ExportRequest
-from videoscene_rt.bench.published.engines.running import relative_l2
+from videoscene_rt.bench.published.engines.running import Bound, relative_l2
 from videoscene_rt.bench.published.engines.session import run_engines
 from videoscene_rt.bench.published.finding import Finding
 from videoscene_rt.bench.published.whole_step import step_sums
@@ -61,7 +61,15 @@ def rows(folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
     return {(one["stage"], one["mode"]): one for one in findings}
 
 
-def test_what_torch_wrote_runs_and_agrees(handed: Path) -> None:
+def test_what_torch_wrote_runs_and_agrees(handed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    enqueued: list[tuple[int, int | None]] = []
+    enqueue = Bound.enqueue
+
+    def noted(bound: Bound, calls: int | None = None) -> None:
+        enqueued.append((len(bound.contexts), calls))
+        enqueue(bound, calls)
+
+    monkeypatch.setattr(Bound, "enqueue", noted)
     result = engines(handed, [SHARED, STREAM, POLICY])
     assert result["failures"] == {}
     found = rows(handed)
@@ -70,7 +78,11 @@ def test_what_torch_wrote_runs_and_agrees(handed: Path) -> None:
     assert stream["relative_l2"]["frames"] < 1e-2
     assert found["policy", "onnxruntime-cuda"]["relative_l2"]["logits"] < 1e-5
     assert "policy in fp32" in found["policy", "onnxruntime-cuda"]["notes"]
-    assert 0 < stream["first_ms"] < stream["ms"]
+    assert min(stream["first_ms"], stream["ms"]) > 0
+    latents = (MINI["frames"] - 1) // 4 + 1
+    assert {given for given in enqueued if given[1] is not None} == {(latents, 1)}, (
+        "first frames: one call of the stream's"
+    )
     assert block["floor_ms"] > 0
     record = read_record(result["records"]["student-2-blocks-shared-block onnxruntime-cuda"])
     assert record.identity.backend == "onnxruntime-cpu"
