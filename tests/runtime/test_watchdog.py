@@ -32,7 +32,7 @@ def watched(
     small_bundle: Path, monkeypatch: pytest.MonkeyPatch, hangs: list[Hang]
 ) -> Iterator[tuple[Pipeline, GatedBackend]]:
     backend, watchdog = GatedBackend(), Watchdog(LIMIT, hangs.append)
-    with pipeline_over(backend, small_bundle, monkeypatch, Ladder(grace_ms=50.0), watchdog) as pipeline:
+    with pipeline_over(backend, small_bundle, monkeypatch, Ladder(grace_ms=5000.0), watchdog) as pipeline:
         yield pipeline, backend
         for gate in backend.gates.values():
             gate.open()
