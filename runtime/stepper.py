@@ -108,9 +108,11 @@ class Stepper:
         self._check_count(arrays)
         check_finite(arrays)
         asked.free()  # after everything was checked: a refused step ends no result
-        slot, watched, run, launching = None, None, None, False
+        watched: Watched | None = None
+        run: AnyRun | None = None
+        launching = False
 
-        def put(slot: int) -> Handle:
+        def put() -> Handle:
             nonlocal watched, run, launching
             self._check_open()
             self._ending = _still_running(self._ending)
@@ -129,18 +131,18 @@ class Stepper:
                 watched.run = run
             return handle
 
+        slot = self._take(asked, grace_s)
         try:
-            slot = self._take(asked, grace_s)
-            return in_turn(self.lock, asked.deadline, grace_s, partial(put, slot))
+            return in_turn(self.lock, asked.deadline, grace_s, put)
         except BaseException:
             if watched is not None:
                 watched.end()
             if launching and not asked.aside:
                 self._tally.count("failed")
-            if run is not None:
-                self._slots.release(slot, run, None)  # type: ignore[arg-type]
-            elif slot is not None:
+            if run is None:
                 self._slots.give(slot)
+            else:
+                self._slots.release(slot, run, None)
             raise
 
     @property
