@@ -5,28 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.scenes import scene
-from tests.support.slow_backend import GatedBackend, pipeline_over
+from tests.support.slow_backend import LATE, PATIENT_MS, SOON, GatedBackend, pipeline_over
 from videoscene_rt import BackendError, Ladder, Pipeline
 from videoscene_rt.handle import Handle
-
-SOON = 0.3
-LATE = 30.0
-PATIENT_MS = 10_000.0
-"""For coarse frames after the deadline: a busy machine may take long for them."""
-
-
-@pytest.fixture
-def backend() -> Iterator[GatedBackend]:
-    backend = GatedBackend()
-    yield backend
-    for gate in backend.gates.values():
-        gate.open()
 
 
 def ask(handle: Handle, found: list[object]) -> None:

@@ -13,24 +13,11 @@ import pytest
 
 from tests.support.scenes import scene
 from tests.support.simulated_device import HashBackend
-from tests.support.slow_backend import GatedBackend, WorkingDevice, pipeline_over
+from tests.support.slow_backend import LATE, PATIENT_MS, SOON, GatedBackend, WorkingDevice, pipeline_over
 from videoscene_rt import BackendError, InputError, Ladder, Pipeline, Result
 from videoscene_rt.split_run import Deadline
 
-SOON = 0.3
-"""Seconds; what a fast graph needs here is a few milliseconds."""
-LATE = 30.0
 GRACE = 2.0
-PATIENT_MS = 10_000.0
-"""For coarse frames after the deadline, where they come: a busy machine may take long for them."""
-
-
-@pytest.fixture
-def backend() -> Iterator[GatedBackend]:
-    backend = GatedBackend()
-    yield backend
-    for gate in backend.gates.values():
-        gate.open()
 
 
 @pytest.fixture

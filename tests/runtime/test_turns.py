@@ -12,22 +12,12 @@ import numpy as np
 import pytest
 
 from tests.support.scenes import scene
-from tests.support.slow_backend import GatedBackend, pipeline_over
+from tests.support.slow_backend import LATE, SOON, GatedBackend, pipeline_over
 from videoscene_rt import BackendError, Ladder, Pipeline
 
-SOON = 0.3
-LATE = 30.0
 GRACE = 1.0
 PATIENCE = 10.0
 """What would wait for a gate waits for a minute; a busy machine may take some seconds longer than an idle one."""
-
-
-@pytest.fixture
-def backend() -> Iterator[GatedBackend]:
-    backend = GatedBackend()
-    yield backend
-    for gate in backend.gates.values():
-        gate.open()
 
 
 @pytest.fixture

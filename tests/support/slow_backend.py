@@ -19,6 +19,12 @@ from videoscene_rt.ladder import Ladder
 
 PATIENCE_S = 60.0
 
+SOON, LATE = 0.3, 30.0
+"""Deadlines, seconds: one that a graph which is held back misses and any other meets, for a fast graph needs a few milliseconds; and one
+that is never missed."""
+PATIENT_MS = 10_000.0
+"""For coarse frames after a deadline, where they do come: a busy machine may take long for them."""
+
 
 class Gate:
     """Holds back every run of one graph while it is shut; open at first. What a test leaves shut opens after a minute.
