@@ -110,12 +110,13 @@ class Session:
             return "not started"
         if entry["status"] != "running":
             return str(entry["status"])
+        alive = _alive(int(str(entry["pid"])))  # asked first: it may write its code and end at any moment
         code = self._code_file(task.name)
         if code.is_file() and (text := code.read_text().strip()):
             status = self._verdict(task, int(text))
             self.note(task.name, status, int(text), code.stat().st_mtime - float(str(entry["started"])))
             return status
-        if not _alive(int(str(entry["pid"]))):
+        if not alive:
             self.note(task.name, "failed", None, 0.0)
             return "failed"
         return "running"

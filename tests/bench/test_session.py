@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.presets import SMALL
+from videoscene_rt.bench.h100 import tasks
 from videoscene_rt.bench.h100.run import main
 from videoscene_rt.bench.h100.tasks import Session, Task
 
@@ -78,6 +79,23 @@ def test_a_background_task_outlives_the_call(tmp_path: Path) -> None:
         time.sleep(0.05)
     assert second.settle(task) == "failed"
     assert second.state["build"]["code"] == 3
+
+
+def test_a_background_task_that_ends_while_it_is_asked_after_has_not_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes its code and ends between the two looks: for its code, and whether it is alive."""
+    task, asked = Task("build", python("import time; time.sleep(0.3)")), session(tmp_path)
+    asked.start(task)
+    looked = tasks._alive
+
+    def ends(pid: int) -> bool:
+        while looked(pid):
+            time.sleep(0.01)
+        return False
+
+    monkeypatch.setattr(tasks, "_alive", ends)
+    assert asked.settle(task) == "done"
 
 
 @pytest.fixture
